@@ -1,0 +1,25 @@
+"""The errors of answering, one tree.
+
+    RagError
+    ├── QuestionError     a question that cannot be asked: empty, too long
+    ├── SettingsError     an unknown or impossible setting
+    └── EvaluationError   a question set that cannot be read or used
+
+Every message says what happened, where, and what to do about it.
+"""
+
+
+class RagError(Exception):
+    """Root of all errors that `rag` raises; its text may be shown to the user."""
+
+
+class QuestionError(RagError):
+    """The question cannot be asked."""
+
+
+class SettingsError(RagError):
+    """A setting is unknown or impossible."""
+
+
+class EvaluationError(RagError):
+    """A question set cannot be read or used."""
