@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -113,10 +114,7 @@ def _fold_piece(text: str, piece: re.Match[str]) -> list[tuple[int, int, str]]:
     if piece["plain"]:
         return [(start, end, piece.group().translate(_SAME))]
     borders = [start, *(i for i in range(start + 1, end) if not _combines(text[i])), end]
-    return [
-        (first, last, _fold_cluster(text[first:last]))
-        for first, last in zip(borders, borders[1:], strict=False)
-    ]
+    return [(first, last, _fold_cluster(text[first:last])) for first, last in pairwise(borders)]
 
 
 def _fold_cluster(cluster: str) -> str:

@@ -1,0 +1,271 @@
+"""Words: how text is cut for exact matching, and the BM25 index over it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from types import TracebackType
+
+import rjieba
+import tantivy
+
+from index.errors import LibraryBusy, LibraryCorrupt
+from index.fold import fold
+
+_HAN_RUN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]{2,}")
+
+_TOKENIZER = "blanks"
+_HEAP_BYTES = 64_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word at `[start, end)` of a text, `text` being that slice; `tag` is jieba's."""
+
+    text: str
+    start: int
+    end: int
+    tag: str
+
+
+def words(text: str) -> list[str]:
+    """Return the folded words of a text in order, without punctuation and blanks."""
+    return _words(fold(text).text)
+
+
+def tokens(text: str) -> list[str]:
+    """Return what a text is indexed and searched by: its words, then its pairs of Han characters.
+
+    The pairs find what the dictionary cuts differently in a question and in its source.
+    """
+    folded = fold(text).text
+    pairs = (first + second for run in _HAN_RUN.findall(folded) for first, second in pairwise(run))
+    return [*_words(folded), *pairs]
+
+
+def tagged(text: str) -> list[Word]:
+    """Return every word and sign of a text with its part of speech, blanks left out."""
+    folded = fold(text)
+    found: list[Word] = []
+    position = 0
+    for piece, tag in rjieba.tag(folded.text, True):
+        start, end = folded.span(position, position + len(piece))
+        position += len(piece)
+        if not piece.isspace():
+            found.append(Word(text[start:end], start, end, tag))
+    return found
+
+
+def _words(folded: str) -> list[str]:
+    # Without the hidden Markov model: it joins unknown characters into words of chance.
+    return [word for word in rjieba.cut(folded, False) if any(map(str.isalnum, word))]
+
+
+class WordIndex:
+    """A BM25 index (k1 1.2, b 0.75) of passages in a folder, by tantivy.
+
+    Passages are known by integer keys and belong to integer documents, both at least 0.
+    Changes are seen after `commit`, in this object at once and in others after `refresh`.
+    The folder is locked against other writers from the first change to its commit.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Open the index in `folder`, or make an empty one.
+
+        Raises:
+            LibraryCorrupt: the files there are damaged or of another format.
+        """
+        self._folder = folder
+        self._schema = _schema()
+        self._writer: tantivy.IndexWriter | None = None
+        with self._translated():
+            folder.mkdir(parents=True, exist_ok=True)
+            self._index = tantivy.Index(self._schema, path=str(folder), reuse=True)
+        blanks = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build()
+        self._index.register_tokenizer(_TOKENIZER, blanks)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Turn to the newest commit, which another process may have made."""
+        with self._translated():
+            self._index.reload()
+            self._searcher = self._index.searcher()
+            self._generation = self._read_generation()
+
+    @property
+    def generation(self) -> int:
+        """The generation given to the last commit seen, or -1 before the first."""
+        return self._generation
+
+    def add(self, passages: Iterable[tuple[int, int, str]]) -> None:
+        """Add passages as (key, document, text); a key must not be in the index already.
+
+        Raises:
+            LibraryBusy: another process is writing.
+        """
+        with self._translated():
+            writer = self._open_writer()
+            for key, document, text in passages:
+                entry = tantivy.Document()
+                entry.add_unsigned("key", key)
+                entry.add_unsigned("document", document)
+                entry.add_text("tokens", " ".join(tokens(text)))
+                writer.add_document(entry)
+
+    def remove(self, keys: Collection[int]) -> None:
+        """Remove passages by key; keys that are not there are no error.
+
+        Raises:
+            LibraryBusy: another process is writing.
+        """
+        self._delete(tantivy.Query.term_set_query(self._schema, "key", list(keys)))
+
+    def remove_documents(self, documents: Collection[int]) -> None:
+        """Remove all passages of some documents.
+
+        Raises:
+            LibraryBusy: another process is writing.
+        """
+        self._delete(tantivy.Query.term_set_query(self._schema, "document", list(documents)))
+
+    def clear(self) -> None:
+        """Remove everything, the generation too.
+
+        Raises:
+            LibraryBusy: another process is writing.
+        """
+        with self._translated():
+            self._open_writer().delete_all_documents()
+
+    def commit(self, generation: int) -> None:
+        """Make all changes since the last commit lasting and visible, at once.
+
+        Raises:
+            LibraryBusy: another process is writing.
+        """
+        self._delete(tantivy.Query.exists_query("generation"))
+        with self._translated():
+            writer = self._open_writer()
+            entry = tantivy.Document()
+            entry.add_unsigned("generation", generation)
+            writer.add_document(entry)
+            writer.commit()
+            writer.wait_merging_threads()
+            self._writer = None
+        self.refresh()
+
+    def search(
+        self,
+        question: Sequence[str],
+        k: int,
+        *,
+        allow: Collection[int] | None = None,
+        deny: Collection[int] = (),
+    ) -> list[tuple[int, float]]:
+        """Return the best `k` passages for the tokens of a question as (key, BM25 score).
+
+        Only passages of the documents `allow` if given, never of the documents `deny`.
+        Best first; equal scores in the order of their keys.
+        """
+        if not question or k < 1 or (allow is not None and not allow):
+            return []
+        clauses = [(tantivy.Occur.Must, self._any_of(question))]
+        if allow is not None:
+            only = tantivy.Query.const_score_query(self._of_documents(allow), 0.0)
+            clauses.append((tantivy.Occur.Must, only))
+        if deny:
+            clauses.append((tantivy.Occur.MustNot, self._of_documents(deny)))
+        with self._translated():
+            hits = self._searcher.search(tantivy.Query.boolean_query(clauses), k, count=False).hits
+            keys = self._searcher.fast_field_values("key", [address for _, address in hits])
+        found = [
+            (int(key), float(score))
+            for key, (score, _) in zip(keys, hits, strict=True)
+            if key is not None
+        ]
+        return sorted(found, key=lambda hit: (-hit[1], hit[0]))
+
+    def passage_count(self, word: str) -> int:
+        """Return how many passages hold a word, by its characters however they are cut there."""
+        needed = set(tokens(word))
+        if not needed:
+            return 0
+        query = tantivy.Query.boolean_query(
+            [(tantivy.Occur.Must, self._term(token)) for token in needed]
+        )
+        with self._translated():
+            # The stub of tantivy 0.27 lacks `count`.
+            return self._searcher.search(query, 1).count  # pyright: ignore[reportAttributeAccessIssue]
+
+    def close(self) -> None:
+        """Give up what is not committed, and the lock."""
+        if self._writer:
+            self._writer.rollback()
+            self._writer = None
+
+    def __enter__(self) -> WordIndex:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _open_writer(self) -> tantivy.IndexWriter:
+        if not self._writer:
+            # One thread keeps the order of passages, and so of equal scores, the same.
+            self._writer = self._index.writer(_HEAP_BYTES, 1)
+        return self._writer
+
+    def _delete(self, query: tantivy.Query) -> None:
+        # By query: deletion by term silently does nothing on unsigned fields.
+        with self._translated():
+            self._open_writer().delete_documents_by_query(query)
+
+    def _term(self, token: str) -> tantivy.Query:
+        return tantivy.Query.term_query(self._schema, "tokens", token, "freq")
+
+    def _any_of(self, question: Sequence[str]) -> tantivy.Query:
+        return tantivy.Query.boolean_query(
+            [(tantivy.Occur.Should, self._term(token)) for token in question]
+        )
+
+    def _of_documents(self, documents: Collection[int]) -> tantivy.Query:
+        return tantivy.Query.term_set_query(self._schema, "document", list(documents))
+
+    def _read_generation(self) -> int:
+        hits = self._searcher.search(tantivy.Query.exists_query("generation"), 1).hits
+        values = self._searcher.fast_field_values("generation", [address for _, address in hits])
+        return int(values[0]) if values and values[0] is not None else -1
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Turn tantivy's errors into ours."""
+        try:
+            yield
+        except (ValueError, OSError) as error:
+            if "LockBusy" in str(error):
+                raise LibraryBusy(
+                    f"另一个进程正在写入 {self._folder}。请等它完成后再试。"
+                ) from error
+            raise LibraryCorrupt(
+                f"无法使用词索引 {self._folder}：{error}。请运行 wenju rebuild 重建。"
+            ) from error
+
+
+def _schema() -> tantivy.Schema:
+    return (
+        tantivy.SchemaBuilder()
+        .add_unsigned_field("key", indexed=True, fast=True)
+        .add_unsigned_field("document", indexed=True, fast=True)
+        .add_unsigned_field("generation", indexed=True, fast=True)
+        .add_text_field("tokens", tokenizer_name=_TOKENIZER, index_option="freq")
+        .build()
+    )
