@@ -67,8 +67,15 @@ def test_a_name_like_no_other_lists_them_all() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("TOP_K", "five"), ("TOP_K", "0"), ("THRESHOLD", "1.5"), ("THRESHOLD", "nan")]
-    + [("BATCH_SIZE", "-1"), ("BATCH_SIZE", "1e3"), ("LANG", "fr")],
+    [
+        ("TOP_K", "five"),
+        ("TOP_K", "0"),
+        ("THRESHOLD", "1.5"),
+        ("THRESHOLD", "nan"),
+        ("BATCH_SIZE", "-1"),
+        ("BATCH_SIZE", "1e3"),
+        ("LANG", "fr"),
+    ],
 )
 def test_an_impossible_value_is_told(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=value):
