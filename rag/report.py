@@ -1,0 +1,418 @@
+"""Report: the figures of an evaluation, their intervals, its failures, and how two compare."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from rag.errors import EvaluationError
+from rag.metrics import (
+    Floats,
+    auroc,
+    calibration_error,
+    f1,
+    interval,
+    mean,
+    percentile,
+    resamples,
+)
+
+Reason = Literal[
+    "error",
+    "refused though answerable",
+    "answered though unanswerable",
+    "wrong answer",
+    "wrong citation",
+]
+REASONS: Mapping[Reason, str] = {
+    "error": "出错",
+    "refused though answerable": "有答案却拒答",
+    "answered though unanswerable": "无答案却作答",
+    "wrong answer": "答案不对",
+    "wrong citation": "引文不对",
+}
+"""Why a question failed, in the order of trial, and what a reader sees for it."""
+
+_RANKINGS = {"": "", "dense_": "（仅向量）", "lexical_": "（仅词语）"}
+_RANKING_METRICS = {
+    "recall@1": "证据召回@1",
+    "recall@5": "证据召回@5",
+    "mrr@10": "证据 MRR@10",
+    "document_recall@1": "文档召回@1",
+    "document_recall@5": "文档召回@5",
+    "document_mrr@10": "文档 MRR@10",
+}
+METRICS: Mapping[str, str] = {
+    "correct": "处理正确",
+    "answer_em": "答案完全一致",
+    "answer_f1": "答案字符 F1",
+    "answer_contains": "答案包含参考",
+    "length_ratio": "答案与参考长度之比（中位数）",
+    **{
+        f"{p}{m}": f"{label}{of}"
+        for p, of in _RANKINGS.items()
+        for m, label in _RANKING_METRICS.items()
+    },
+    "random_recall@1": "证据召回@1（随机次序）",
+    "random_recall@5": "证据召回@5（随机次序）",
+    "recall_ceiling": "证据在一个段落之内",
+    "citation_precision": "引文准确率",
+    "citation_recall": "引文召回率",
+    "quote_verbatim": "引文逐字一致",
+    "refusal_precision": "拒答准确率",
+    "refusal_recall": "拒答召回率",
+    "refusal_f1": "拒答 F1",
+    "refusal_auroc": "置信度 AUROC",
+    "ece": "置信度校准误差",
+    "latency_p50_ms": "耗时中位数（毫秒）",
+    "latency_p95_ms": "耗时 95 分位（毫秒）",
+    "latency_max_ms": "最大耗时（毫秒）",
+}
+"""Every metric of a report, in the order of its table, and its name in the reader's language."""
+
+LOWER_IS_BETTER = frozenset(
+    {"length_ratio", "ece", "latency_p50_ms", "latency_p95_ms", "latency_max_ms"}
+)
+KIND_METRICS = (
+    "correct",
+    "answer_em",
+    "answer_f1",
+    "answer_contains",
+    "recall@5",
+    "citation_precision",
+)
+"""The metrics reported for each kind of question, beside its share of refusals."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One question, what came of it, and how it scored.
+
+    `answerable` is False, too, where the question's document was hidden. `scores` holds this
+    question's value of each metric that it counts for, and no others: a report's metric is
+    the mean over the rows that have it (the median for `length_ratio`). `confidence` is None
+    where the question raised, and `error` then says what. `failure` is None where all is well.
+    """
+
+    id: str
+    kind: str
+    question: str
+    resolved_question: str
+    answerable: bool
+    expected: tuple[str, ...]
+    got: str
+    refused: bool
+    refusal_reason: str
+    confidence: float | None
+    top_passage: str
+    error: str
+    failure: Reason | None
+    scores: Mapping[str, float]
+    timings_ms: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What an evaluation found.
+
+    `metrics` has every name of METRICS, None where undefined (refusal without an
+    unanswerable question, say). `intervals` are bootstrap 95% intervals over questions.
+    `counts` says over how many questions each metric runs. `by_kind` maps kind to "n",
+    "refused" (a share) and KIND_METRICS. `latency` maps a stage to its "p50", "p95" and
+    "max" in milliseconds.
+    """
+
+    metrics: Mapping[str, float | None]
+    intervals: Mapping[str, tuple[float, float] | None]
+    counts: Mapping[str, int]
+    by_kind: Mapping[str, Mapping[str, float | None]]
+    latency: Mapping[str, Mapping[str, float]]
+    settings: Mapping[str, Any]
+    rows: tuple[Row, ...]
+
+    @property
+    def failures(self) -> list[Row]:
+        """Return the rows that failed."""
+        return [row for row in self.rows if row.failure]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values: a run of `wenju eval --json`, which `--baseline` reads."""
+        return {
+            "metrics": dict(self.metrics),
+            "intervals": {name: pair and list(pair) for name, pair in self.intervals.items()},
+            "counts": dict(self.counts),
+            "by_kind": {kind: dict(figures) for kind, figures in self.by_kind.items()},
+            "latency": {stage: dict(figures) for stage, figures in self.latency.items()},
+            "failures": [_failure_dict(row) for row in self.failures],
+            "settings": dict(self.settings),
+            "questions": len(self.rows),
+            "rows": [_row_dict(row) for row in self.rows],
+        }
+
+
+def _row_dict(row: Row) -> dict[str, Any]:
+    return asdict(row) | {"expected": list(row.expected)}
+
+
+def _failure_dict(row: Row) -> dict[str, Any]:
+    fields = _row_dict(row)
+    del fields["scores"], fields["timings_ms"]
+    return {"reason": fields.pop("failure"), **fields}
+
+
+def make_report(
+    rows: Sequence[Row], *, settings: Mapping[str, Any] | None = None, seed: int = 0
+) -> Report:
+    """Sum up the rows of an evaluation.
+
+    Every question counts, also one that raised. Over which questions a metric runs:
+
+    - correct: all. A question is correct when it was rightly refused, or answered with a
+      reference contained in the answer; where it has no references, with a citation of its
+      evidence; where it has neither (a greeting), at all.
+    - answer_em, answer_f1, answer_contains: the answerable that have references; refused 0.
+    - length_ratio: of those, the answered.
+    - recall, mrr, random_recall, recall_ceiling: the answerable whose evidence was located;
+      document_*: the answerable whose document is known. Whatever was answered.
+    - citation_precision: the answerable with evidence that were answered; an answer without
+      citations 0. citation_recall: all answerable with evidence; refused 0.
+    - quote_verbatim: all answers with citations, also those that should have been refused.
+    - refusal_precision: the refused, the share that has no answer. refusal_recall: those
+      that have no answer, the share refused. refusal_f1: their harmonic mean.
+    - refusal_auroc: all; confidence as a score for "has an answer".
+    - ece: the answered; confidence against `correct`.
+
+    A question that raised is neither answered nor refused, and found nothing: it scores 0
+    wherever refusing would, and in recall and mrr; for the AUROC it has the worst
+    confidence; it has no latency.
+    """
+    exact = np.ones((1, len(rows)))
+    sampled = resamples(len(rows), seed=seed)
+    statistics = _statistics(rows)
+    estimates = {name: float(statistics[name](exact)[0]) for name in METRICS}
+    return Report(
+        metrics={name: _defined(value) for name, value in estimates.items()},
+        intervals={name: interval(statistics[name](sampled)) for name in METRICS},
+        counts={name: _count(rows, name) for name in METRICS},
+        by_kind={kind: _kind_figures(group) for kind, group in _grouped(rows).items()},
+        latency=_latency(rows),
+        settings=dict(settings or {}),
+        rows=tuple(rows),
+    )
+
+
+Statistic = Callable[[Floats], Floats]
+
+
+def _statistics(rows: Sequence[Row]) -> dict[str, Statistic]:
+    columns = {name: _column(rows, name) for name in METRICS}
+    total_ms = np.array([row.timings_ms.get("total", np.nan) for row in rows])
+    statistics: dict[str, Statistic] = {
+        name: lambda weights, values=values: mean(values, weights)
+        for name, values in columns.items()
+    }
+    statistics["length_ratio"] = lambda weights: percentile(0.5, columns["length_ratio"], weights)
+    statistics["refusal_f1"] = lambda weights: f1(
+        mean(columns["refusal_precision"], weights), mean(columns["refusal_recall"], weights)
+    )
+    statistics["refusal_auroc"] = _auroc_statistic(rows)
+    statistics["ece"] = _calibration_statistic(rows)
+    for name, q in (("latency_p50_ms", 0.5), ("latency_p95_ms", 0.95), ("latency_max_ms", 1.0)):
+        statistics[name] = lambda weights, q=q: percentile(q, total_ms, weights)
+    return statistics
+
+
+def _column(rows: Sequence[Row], name: str) -> Floats:
+    """Return the rows' scores `(n,) float64`, NaN where the metric does not run over a row."""
+    return np.array([row.scores.get(name, np.nan) for row in rows])
+
+
+def _auroc_statistic(rows: Sequence[Row]) -> Statistic:
+    answerable = np.array([row.answerable for row in rows])
+    worst = np.where(answerable, 0.0, 1.0)
+    given = np.array([np.nan if row.confidence is None else row.confidence for row in rows])
+    confidence = np.where(np.isnan(given), worst, given)
+    return lambda weights: auroc(confidence, answerable, weights)
+
+
+def _calibration_statistic(rows: Sequence[Row]) -> Statistic:
+    answered = np.array([_is_answered(row) for row in rows])
+    confidence = np.array([row.confidence or 0.0 for row in rows])[answered]
+    correct = _column(rows, "correct")[answered]
+    return lambda weights: calibration_error(confidence, correct, weights[:, answered])
+
+
+def _is_answered(row: Row) -> bool:
+    return not row.refused and not row.error
+
+
+def _count(rows: Sequence[Row], name: str) -> int:
+    match name:
+        case "refusal_f1" | "refusal_auroc":
+            return len(rows)
+        case "ece":
+            return sum(map(_is_answered, rows))
+        case "latency_p50_ms" | "latency_p95_ms" | "latency_max_ms":
+            return sum("total" in row.timings_ms for row in rows)
+        case _:
+            return sum(name in row.scores for row in rows)
+
+
+def _grouped(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row.kind, []).append(row)
+    return groups
+
+
+def _kind_figures(rows: Sequence[Row]) -> dict[str, float | None]:
+    once = np.ones((1, len(rows)))
+    means = {name: float(mean(_column(rows, name), once)[0]) for name in KIND_METRICS}
+    return {
+        "n": len(rows),
+        "refused": sum(row.refused for row in rows) / len(rows),
+        **{name: _defined(value) for name, value in means.items()},
+    }
+
+
+def _latency(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
+    stages = dict.fromkeys(stage for row in rows for stage in row.timings_ms)
+    once = np.ones((1, len(rows)))
+    return {
+        stage: {
+            name: float(percentile(q, values, once)[0])
+            for name, q in (("p50", 0.5), ("p95", 0.95), ("max", 1.0))
+        }
+        for stage in stages
+        for values in [np.array([row.timings_ms.get(stage, np.nan) for row in rows])]
+    }
+
+
+def _defined(value: float) -> float | None:
+    return None if np.isnan(value) else value
+
+
+# Against a minimum, against an older run
+
+
+@dataclass(frozen=True, slots=True)
+class Shortfall:
+    """A metric below its minimum; `value` is None where the metric is undefined."""
+
+    metric: str
+    value: float | None
+    minimum: float
+
+
+def below(report: Report, minimums: Mapping[str, float]) -> list[Shortfall]:
+    """Return the metrics of a report that do not reach their minimum; an undefined one does not.
+
+    Raises:
+        EvaluationError: a name is no metric, or one of which less is better.
+    """
+    for name in minimums:
+        if name not in METRICS:
+            raise EvaluationError(f"没有“{name}”这个指标。可用的有：{'、'.join(METRICS)}。")
+        if name in LOWER_IS_BETTER:
+            raise EvaluationError(f"指标“{name}”越小越好，不能给它设下限。")
+    return [
+        Shortfall(name, value, minimum)
+        for name, minimum in minimums.items()
+        for value in [report.metrics[name]]
+        if value is None or value < minimum
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A metric in an older run and now.
+
+    `interval` is the bootstrap 95% interval of `now - before` over the questions that both
+    runs score, paired; None where the metric is no mean over the same questions in both runs.
+    """
+
+    before: float | None
+    now: float | None
+    interval: tuple[float, float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How a report differs from an older one.
+
+    `fixed` and `broken` are the ids of questions that became correct or ceased to be;
+    `added` and `removed` those that only one of the two asks.
+    """
+
+    metrics: Mapping[str, Difference]
+    fixed: tuple[str, ...]
+    broken: tuple[str, ...]
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+def read_report(path: Path) -> dict[str, Any]:
+    """Read what `Report.to_dict` wrote to a JSON file.
+
+    Raises:
+        EvaluationError: the file cannot be read or is no report.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise EvaluationError(f"找不到评测报告 {path}。请检查路径。") from error
+    except (OSError, ValueError) as error:
+        raise EvaluationError(f"读不了评测报告 {path}：{error}。") from error
+    if not isinstance(data, dict) or not {"metrics", "rows"} <= data.keys():
+        raise EvaluationError(f"{path} 不是评测报告。请给出 wenju eval --json 写的文件。")
+    return data
+
+
+def compare(report: Report, baseline: Mapping[str, Any], *, seed: int = 0) -> Comparison:
+    """Compare a report with an older one, as `Report.to_dict` wrote it, question by question.
+
+    Raises:
+        EvaluationError: the older one is not such a report.
+    """
+    now = {row.id: row.scores for row in report.rows}
+    try:
+        before = {row["id"]: row["scores"] for row in baseline["rows"]}
+        old_metrics = dict(baseline["metrics"])
+        correct_before = {key: scores["correct"] for key, scores in before.items()}
+    except (KeyError, TypeError, ValueError) as error:
+        raise EvaluationError(
+            f"用来比较的评测报告残缺（{error!r}）。请用 wenju eval --json 重新生成。"
+        ) from error
+    shared = [key for key in now if key in before]
+    weights = resamples(len(shared), seed=seed) if shared else np.ones((1, 0))
+    changes = {
+        name: np.array([_change(now[key], before[key], name) for key in shared]) for name in METRICS
+    }
+    return Comparison(
+        metrics={
+            name: Difference(
+                before=old_metrics.get(name),
+                now=report.metrics[name],
+                interval=None if name in _UNPAIRED else interval(mean(changes[name], weights)),
+            )
+            for name in METRICS
+        },
+        fixed=tuple(key for key in shared if now[key]["correct"] > correct_before[key]),
+        broken=tuple(key for key in shared if now[key]["correct"] < correct_before[key]),
+        added=tuple(key for key in now if key not in before),
+        removed=tuple(key for key in before if key not in now),
+    )
+
+
+_UNPAIRED = frozenset({"length_ratio", "refusal_precision", "citation_precision", "quote_verbatim"})
+"""Metrics whose difference is no mean of differences: a median, or over the questions that
+were refused or answered, which are others in each run."""
+
+
+def _change(now: Mapping[str, float], before: Mapping[str, float], name: str) -> float:
+    return now[name] - before[name] if name in now and name in before else float("nan")
