@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+from index.datelines import iso_date, published, title_of
+from index.encodings import encoding_of
 from index.errors import DocumentError
+
+_UNUSABLE = re.compile(r"[\x00\ud800-\udfff]")
+_MARKDOWN = frozenset({".md", ".markdown"})
+_RECORDS = frozenset({".jsonl", ".ndjson"})
+_TEXTS = frozenset({".txt", ".text"}) | _MARKDOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +28,9 @@ class Document:
     offsets into it hold for ever. `id` is stable between runs. `source` is where it came
     from (an absolute path, or path#record). `meta` holds JSON values only; `meta["published"]`
     is an ISO date ("2019-10-29") where the text states one.
+
+    Raises:
+        DocumentError: the id or the text is blank, or holds NUL or a lone surrogate.
     """
 
     id: str
@@ -26,9 +39,188 @@ class Document:
     source: str
     meta: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if not self.id.strip():
+            raise DocumentError(f"{self.source} 的文档没有编号（id）。请给它一个编号。")
+        for value in (self.id, self.title, self.text):
+            if found := _UNUSABLE.search(value):
+                raise DocumentError(
+                    f"无法使用 {self.source}：含有非法字符 U+{ord(found.group()):04X}。"
+                    "请删去它，或确认文件的编码。"
+                )
+        if not self.text.strip():
+            raise DocumentError(f"{self.source} 没有文字内容。请检查它是否为空。")
+
 
 def read_documents(
-    path: Path, *, on_error: Callable[[DocumentError], None] | None = None
+    path: Path | str, *, on_error: Callable[[DocumentError], None] | None = None
 ) -> Iterator[Document]:
-    """Yield the documents of a file, or of every readable file below a folder."""
-    raise NotImplementedError
+    """Yield the documents of a file, or of every readable file below a folder.
+
+    Text (.txt, .md) is one document a file, .jsonl one a line:
+    `{"text": …, "id": …, "title": …}`, where all but the text may be missing and other keys
+    become `meta`. Folders are walked in the order of their names, hidden files left out. A
+    file given by itself may have any suffix as long as it is text. What cannot be read goes
+    to `on_error` and the rest is read on.
+
+    Raises:
+        DocumentError: something cannot be read and there is no `on_error`.
+    """
+    sources: dict[str, str] = {}
+    for item in _read(path):
+        error = item if isinstance(item, DocumentError) else _collision(item, sources)
+        if error is None and isinstance(item, Document):
+            sources[item.id] = item.source
+            yield item
+        elif error and on_error:
+            on_error(error)
+        elif error:
+            raise error
+
+
+def _collision(document: Document, sources: Mapping[str, str]) -> DocumentError | None:
+    earlier = sources.get(document.id)
+    if earlier is None:
+        return None
+    return DocumentError(
+        f"编号 {document.id} 重复：{earlier} 和 {document.source} 都用了它。请改掉其中一个。"
+    )
+
+
+def _read(path: Path | str) -> Iterator[Document | DocumentError]:
+    if not str(path).strip():
+        yield DocumentError("路径为空。请给出一个文件或文件夹。")
+        return
+    root = Path(path).expanduser().absolute()
+    try:
+        if root.is_dir():
+            yield from _read_folder(root)
+        elif root.is_file():
+            yield from _read_file(root, root.name)
+        elif root.exists():
+            yield DocumentError(f"无法读取 {root}：不是普通文件。请给出一个文件或文件夹。")
+        else:
+            yield DocumentError(f"找不到 {root}。请检查路径是否写对。")
+    except OSError as error:
+        yield _unreadable(root, error)
+
+
+def _read_folder(root: Path) -> Iterator[Document | DocumentError]:
+    broken: list[OSError] = []
+    empty = True
+    for folder, subfolders, names in os.walk(root, onerror=broken.append):
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        for name in sorted(name for name in names if not name.startswith(".")):
+            empty = False
+            yield from _read_listed(root, Path(folder, name))
+    for error in broken:
+        yield _unreadable(Path(error.filename or root), error)
+    if empty and not broken:
+        yield DocumentError(f"文件夹 {root} 里没有文件。请放入 txt、md 或 jsonl 文件。")
+
+
+def _read_listed(root: Path, path: Path) -> Iterator[Document | DocumentError]:
+    if path.suffix.lower() in _TEXTS | _RECORDS and path.is_file():
+        yield from _read_file(path, path.relative_to(root.parent).as_posix())
+    else:
+        yield DocumentError(f"跳过 {path}：不支持这种文件。目前可以读取 txt、md 和 jsonl。")
+
+
+def _read_file(path: Path, document_id: str) -> Iterator[Document | DocumentError]:
+    try:
+        if not path.stat().st_size:
+            raise DocumentError(f"{path} 是空文件。请检查它是否保存完整。")
+        if path.suffix.lower() in _RECORDS:
+            yield from _read_records(path, document_id)
+        else:
+            yield _read_text(path, document_id)
+    except DocumentError as error:
+        yield error
+    except OSError as error:
+        yield _unreadable(path, error)
+
+
+def _unreadable(path: Path, error: OSError) -> DocumentError:
+    reason = "没有读取权限" if isinstance(error, PermissionError) else error.strerror or str(error)
+    translated = DocumentError(f"无法读取 {path}：{reason}。请检查这个文件或文件夹。")
+    translated.__cause__ = error
+    return translated
+
+
+def _read_text(path: Path, document_id: str) -> Document:
+    encoding = encoding_of(path)
+    try:
+        text = path.read_text(encoding)
+    except UnicodeError as error:
+        raise DocumentError(
+            f"无法读取 {path}：内容与它的 {encoding} 文件头不符。请用文本编辑器另存为 UTF-8。"
+        ) from error
+    stated = published(text)
+    return Document(
+        id=document_id,
+        title=title_of(text, markdown=path.suffix.lower() in _MARKDOWN) or path.stem,
+        text=text,
+        source=str(path),
+        meta={"published": stated} if stated else {},
+    )
+
+
+def _read_records(path: Path, document_id: str) -> Iterator[Document | DocumentError]:
+    try:
+        encoding = encoding_of(path)
+    except DocumentError:
+        # One damaged line must not lose the others: it is found below, by its surrogates.
+        encoding = "utf-8"
+    empty = True
+    with path.open(encoding=encoding, errors="surrogateescape") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            empty = False
+            try:
+                yield _record(line, f"{path}#{number}", f"{document_id}#{number}")
+            except DocumentError as error:
+                yield DocumentError(f"{path} 第 {number} 行：{error}")
+    if empty:
+        yield DocumentError(f"{path} 里没有记录。请检查它是否为空。")
+
+
+def _record(line: str, source: str, fallback_id: str) -> Document:
+    fields = _fields(line)
+    text = fields.pop("text", None)
+    if not isinstance(text, str):
+        raise DocumentError('没有文字字段 "text"。每行应为 {"text": "…"}。')
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    own_id = fields.pop("id", None)
+    title = fields.pop("title", None)
+    stated = iso_date(str(fields.pop("published", ""))) or published(text)
+    return Document(
+        id=fallback_id if own_id in (None, "") else str(own_id),
+        title=str(title).strip() if title else title_of(text),
+        text=text,
+        source=source,
+        meta={**fields, "published": stated} if stated else fields,
+    )
+
+
+def _fields(line: str) -> dict[str, Any]:
+    """Parse one JSON object whose strings can all be stored.
+
+    Raises:
+        DocumentError: it is no JSON object, or holds bytes or numbers that are none.
+    """
+    if _UNUSABLE.search(line):
+        raise DocumentError("含有不属于文件编码的字节。请把这一行另存为 UTF-8。")
+    try:
+        fields = json.loads(line, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise DocumentError(f"不是有效的 JSON（{error}）。请改正这一行。") from error
+    if not isinstance(fields, dict):
+        raise DocumentError('不是 JSON 对象。每行应为 {"text": "…"}。')
+    if _UNUSABLE.search(json.dumps({**fields, "text": ""}, ensure_ascii=False)):
+        raise DocumentError("含有单独的代理字符（如 \\ud800）。请删去它。")
+    return fields
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} 不是 JSON 的数")

@@ -1,0 +1,107 @@
+"""Encodings: which of those that Chinese text comes in a file is written in."""
+
+from __future__ import annotations
+
+import codecs
+import re
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+
+import rjieba
+
+from index.errors import DocumentError
+from index.fold import fold
+
+_CHUNK_BYTES = 1 << 20
+_SAMPLE_CHARS = 2000
+_ENOUGH_CHARS = 50
+_LEAST_PLAUSIBLE = 0.1
+"""Below this it is no Chinese.
+
+Measured on 100 characters: right readings of CMRC and DRCD paragraphs have at least 0.27,
+Japanese and Korean encodings read as Chinese ones at most 0.04.
+"""
+
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
+_HAN = re.compile(r"[\u3400-\u9fff]")
+
+
+def encoding_of(path: Path) -> str:
+    """Return the codec name that the whole file decodes with.
+
+    A byte-order mark decides, then strict UTF-8, then GB18030 against Big5 by `plausibility`:
+    nearly any Big5 text is also valid GB18030, so validity cannot tell them apart.
+
+    Raises:
+        DocumentError: the file is not text, or in none of these encodings.
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        head = file.read(_CHUNK_BYTES)
+    for mark, name in _BOMS:
+        if head.startswith(mark):
+            return name
+    if b"\0" in head:
+        raise DocumentError(
+            f"无法读取 {path}：不是文本文件（含有空字节）。请先转换成 UTF-8 的 txt 或 md 文件。"
+        )
+    if _sample(path, "utf-8") is not None:
+        return "utf-8"
+    samples = ((name, _sample(path, name)) for name in ("gb18030", "big5hkscs"))
+    readings = [(plausibility(sample), name) for name, sample in samples if sample is not None]
+    if not readings:
+        raise DocumentError(
+            f"无法读取 {path}：不是文本文件，或者不是 UTF-8、GB18030、Big5、UTF-16 编码。"
+            "请用文本编辑器另存为 UTF-8。"
+        )
+    best, name = max(readings)
+    if best < _LEAST_PLAUSIBLE and len(_HAN.findall(_sample(path, name) or "")) >= _ENOUGH_CHARS:
+        raise DocumentError(
+            f"无法读取 {path}：看起来不是中文文本，编码无法判断。请用文本编辑器另存为 UTF-8。"
+        )
+    return name
+
+
+def plausibility(text: str) -> float:
+    """Return how much like Chinese a decoded text reads, at most 1.
+
+    The share of its characters beyond ASCII that stand in dictionary words of two or more,
+    less the share that no text uses. In a wrong decoding neighbours form no words.
+    """
+    folded = fold(text).text
+    beyond = len(re.findall(r"[^\x00-\x7f]", folded))
+    if not beyond:
+        return 0.0
+    in_words = sum(
+        len(word) for word in rjieba.cut(folded, False) if len(word) > 1 and _HAN.match(word)
+    )
+    unused = sum(unicodedata.category(char) in ("Co", "Cn") for char in folded)
+    return (in_words - unused) / beyond
+
+
+def _sample(path: Path, encoding: str) -> str | None:
+    """Return some of the file's text beyond ASCII, or None where it does not decode."""
+    kept: list[str] = []
+    size = 0
+    try:
+        for text in _decoded(path, encoding):
+            if size < _SAMPLE_CHARS:
+                kept += _NOT_ASCII.findall(text[: 4 * _SAMPLE_CHARS])
+                size = sum(map(len, kept))
+    except UnicodeDecodeError:
+        return None
+    return " ".join(kept)[:_SAMPLE_CHARS]
+
+
+def _decoded(path: Path, encoding: str) -> Iterator[str]:
+    decoder = codecs.getincrementaldecoder(encoding)()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            yield decoder.decode(chunk)
+    yield decoder.decode(b"", final=True)
