@@ -36,13 +36,17 @@ _STOP = re.compile(
 )
 _GLUED = re.compile(r"[A-Za-z0-9=&/#%_]")
 _LAST_WORD = re.compile(r"(?:\A|[^A-Za-z0-9.])([A-Za-z0-9.]+)\Z")
-_ABBREVIATIONS = frozenset(
-    "mr mrs ms dr prof st vs no nos fig figs vol vols inc ltd co corp jr sr al cf pp ed eds "
-    "gen col gov sen rep rev dept univ approx e.g i.e".split()
+_ABBREVIATION = re.compile(
+    r"(?i:mr|mrs|ms|dr|prof|st|vs|nos?|figs?|vols?|inc|ltd|co|corp|jr|sr|al|cf|pp|eds?|gen|col"
+    r"|gov|sen|rep|rev|dept|univ|approx|e\.g|i\.e)|[A-Z]"
 )
 _SENTENCE_LIKE = re.compile(r"[。！？｡；…!?;.：:][”’」』）)】〉》\]}\"']*\Z")
 _MARKDOWN = re.compile(r"\A#+\s*|\s+#+\Z")
-_COMMAS = "，,、：:"
+_CUTS = (
+    re.compile(r".*(?:[，、：]|[,:](?!\d))(?=.)", re.DOTALL),
+    re.compile(r".*[^A-Za-z0-9.,:](?=.)", re.DOTALL),
+)
+"""The last place in a window to cut at, the better first; each sees one character beyond."""
 
 _HEADING_STYLES = (
     ("markdown", re.compile(r"#{1,6}\s+\S")),
@@ -199,7 +203,7 @@ def _full_stop(text: str, start: int, found: re.Match[str], line_end: int) -> bo
     last = word[1]
     if last.isdigit():
         return len(last) > 3 or dot - len(last) != start
-    return not (last.lower() in _ABBREVIATIONS or (len(last) == 1 and last.isupper()))
+    return not _ABBREVIATION.fullmatch(last)
 
 
 def _cut(text: str, sentence: Span) -> Iterator[Span]:
@@ -216,51 +220,44 @@ def _cut(text: str, sentence: Span) -> Iterator[Span]:
 
 
 def _cut_point(text: str, start: int, end: int) -> int:
-    """Return where to cut: after the last comma, else a blank, else any sign, else anywhere."""
+    """Return where to cut: after the last comma, else between words, else anywhere."""
     limit = start + LONGEST_SENTENCE
     if end <= limit:
         return end
     earliest = start + LONGEST_SENTENCE // 2
-    comma = max(text.rfind(sign, earliest, limit) for sign in _COMMAS)
-    if comma >= 0 and not (text[comma] in ",:" and text[comma + 1].isdigit()):
-        return comma + 1
-    for position in range(limit, earliest, -1):
-        if not (text[position - 1].isascii() and text[position - 1].isalnum()):
-            return position
-    return limit
+    window = text[earliest : limit + 1]
+    found = next((match for cut in _CUTS if (match := cut.match(window))), None)
+    return earliest + found.end() if found else limit
 
 
 def _pack(text: str, max_chars: int) -> Iterator[tuple[Span, str]]:
     """Yield the span and the heading of each passage."""
+    long = max_chars // 2
     heading = ""
-    opening: Span | None = None  # headings that no passage holds yet
-    short: Span | None = None  # short paragraphs gathered so far, with their opening
-    budget = 0
+    headings: Span | None = None  # waiting for the text below them
+    paragraphs: Span | None = None  # short ones, gathered
     for line in _with_headings(text):
         span = line.start, line.end
         length = line.end - line.start
-        if line.style or length > max_chars // 2 or (short and line.end - budget > max_chars):
-            if short:
-                yield short, heading
-                short = None
+        if paragraphs and (line.style or length > long or line.end - paragraphs[0] > max_chars):
+            yield _joined(headings, paragraphs), heading
+            headings = paragraphs = None
         if line.style:
-            if opening and line.end - opening[0] > max_chars:
-                yield opening, heading
-                opening = None
-            opening = (opening or span)[0], line.end
+            if headings and line.end - headings[0] > max_chars:
+                yield headings, heading
+                headings = None
+            headings = _joined(headings, span)
             heading = _heading_text(text[line.start : line.end], line.style)
-        elif length > max_chars // 2:
+        elif length > long:
             for part in _parts(text, span, max_chars):
-                yield _joined(opening, part), heading
-                opening = None
+                yield _joined(headings, part), heading
+                headings = None
         else:
-            if not short:
-                budget = line.start
-            short = _joined(short or opening, span)
-            opening = None
-    rest = short or opening
-    if rest:
-        yield rest, heading
+            paragraphs = _joined(paragraphs, span)
+    if paragraphs:
+        yield _joined(headings, paragraphs), heading
+    elif headings:
+        yield headings, heading
 
 
 def _heading_text(line: str, style: str) -> str:
