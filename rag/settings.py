@@ -35,14 +35,14 @@ class Settings:
     embedder: str | None = None
     device: str | None = None
     dtype: str | None = None
-    batch_size: int | None = None
+    batch_size: int = 32
     top_k: int = 5
     threshold: float | None = None
     lang: Language = "zh"
 
     def __post_init__(self) -> None:
         """Refuse impossible values."""
-        self._require("batch_size", self.batch_size is None or self.batch_size >= 1, "≥ 1")
+        self._require("batch_size", self.batch_size >= 1, "≥ 1")
         self._require("top_k", 1 <= self.top_k <= 100, "1–100")
         self._require("threshold", self.threshold is None or 0 <= self.threshold <= 1, "0–1")
         self._require("lang", self.lang in ("zh", "en"), "zh, en")
