@@ -2,19 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from index.database import (
+    FORMAT,
+    Database,
+    Prepared,
+    Row,
+    Settings,
+    content_hash,
+    count_of,
+    translated,
+)
+from index.derived import Derived, unit, writer_lock
 from index.documents import Document
-from index.passages import Passage
+from index.embedder import Embedder, readable
+from index.errors import DocumentError, LibraryError, LibraryMismatch
+from index.fusion import CANDIDATES, fuse
+from index.passages import Passage, split_document
+from index.words import tokens
 
 Progress = Callable[[int, int], None]
 """Called with (texts embedded so far, texts to embed)."""
+
+Mode = Literal["fused", "dense", "lexical"]
+
+_DATABASE = "library.sqlite"
+
+_EMBED_AT_ONCE = 128
+_COMMIT_EVERY_S = 2.0
+_CACHED_QUESTIONS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +100,9 @@ class AddReport:
 class Library(Protocol):
     """A searchable store of documents."""
 
-    def add(self, documents: Iterable[Document], *, progress: Progress | None = None) -> AddReport: ...
+    def add(
+        self, documents: Iterable[Document], *, progress: Progress | None = None
+    ) -> AddReport: ...
 
     def remove(self, ids: Sequence[str]) -> int: ...
 
@@ -83,9 +113,9 @@ class Library(Protocol):
         *,
         documents: Sequence[str] | None = None,
         exclude_documents: Sequence[str] = (),
-        mode: str = "fused",
+        mode: Mode = "fused",
     ) -> list[Hit]:
-        """Return the best `k` passages, only of `documents` if given; `mode` is "fused", "dense" or "lexical"."""
+        """Return the best `k` passages, only of `documents` if given, by one list or both."""
         ...
 
     def document(self, document_id: str) -> Document: ...
@@ -95,7 +125,10 @@ class Library(Protocol):
     def passages(self, document_id: str) -> list[Passage]: ...
 
     def sentence_embeddings(self, passage_ids: Sequence[str]) -> list[NDArray[np.float32]]:
-        """Return for each passage the unit vectors of its sentences, `(sentences, d) float32`, in the order of `Passage.sentences()`."""
+        """Return for each passage the unit vectors of its sentences.
+
+        Each is `(sentences, d) float32`, in the order of `Passage.sentences()`.
+        """
         ...
 
     def embed_question(self, question: str) -> NDArray[np.float32]:
@@ -111,3 +144,411 @@ class Library(Protocol):
     def rebuild(self, *, progress: Progress | None = None) -> None: ...
 
     def close(self) -> None: ...
+
+
+def open_library(
+    folder: Path, embedder: Embedder, *, create: bool = True, wait_s: float = 5.0
+) -> DiskLibrary:
+    """Open the library in a folder, making an empty one where there is none.
+
+    Any number of processes may have it open; one at a time writes, and waits `wait_s` seconds
+    for another to finish.
+
+    Raises:
+        LibraryError: there is none and `create` is False, or the folder cannot be used.
+        LibraryMismatch: it was made by another embedder or in another format.
+        LibraryCorrupt: its database is damaged.
+    """
+    database = _open_database(folder, create=create)
+    try:
+        if create:
+            database.create(embedder.name, embedder.dimension)
+        _check(database.settings(), embedder, folder)
+        return DiskLibrary(folder, database, embedder, wait_s=wait_s)
+    except BaseException:
+        database.close()
+        raise
+
+
+def rebuild_library(
+    folder: Path,
+    embedder: Embedder,
+    *,
+    wait_s: float = 5.0,
+    progress: Progress | None = None,
+) -> DiskLibrary:
+    """Open a library that another embedder or format made, by making it anew from its texts.
+
+    Raises:
+        LibraryError: there is none in the folder, or it cannot be written.
+        LibraryBusy: another process is writing to it.
+        LibraryCorrupt: its database is damaged.
+    """
+    database = _open_database(folder, create=False)
+    try:
+        with writer_lock(folder, wait_s):
+            _start_over(database, embedder, progress)
+    finally:
+        database.close()
+    return open_library(folder, embedder, create=False, wait_s=wait_s)
+
+
+class DiskLibrary:
+    """A library in a folder: SQLite is the truth, FAISS and tantivy files follow from it.
+
+    Methods may be called from several threads. Each search sees what any process has
+    committed before it.
+    """
+
+    def __init__(
+        self, folder: Path, database: Database, embedder: Embedder, *, wait_s: float
+    ) -> None:
+        """Take over an open database; `open_library` is the way in."""
+        self._folder = folder
+        self._database = database
+        self._embedder = embedder
+        self._wait_s = wait_s
+        self._writing = threading.Lock()
+        self._asking = threading.Lock()
+        self._questions: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
+        self._derived = Derived(folder, database, embedder.dimension)
+        self._follow()
+
+    def add(self, documents: Iterable[Document], *, progress: Progress | None = None) -> AddReport:
+        """Add documents, replacing those whose content changed; unchanged ones cost nothing.
+
+        Work is committed every few seconds: an interruption keeps whole documents, and
+        adding the same again goes on from there.
+
+        Raises:
+            DocumentError: an id is taken by another source; nothing is added.
+            LibraryBusy: another process is writing.
+            LibraryError: the folder is read-only or full.
+        """
+        with self._writer():
+            rows = {row.id: row for row in self._database.rows()}
+            changed, unchanged = _changed(documents, rows)
+            passages = 0
+            try:
+                for batch in _committable(_prepare(changed, self._embedder, progress)):
+                    with self._database.writing() as writer:
+                        for prepared in batch:
+                            writer.put(prepared)
+                    passages += sum(len(prepared.passages) for prepared in batch)
+                    self._follow(locked=True)
+            finally:
+                self._derived.save()
+        updated = sum(document.id in rows for document in changed)
+        return AddReport(len(changed) - updated, updated, unchanged, passages)
+
+    def remove(self, ids: Sequence[str]) -> int:
+        """Remove documents by id and return how many were there.
+
+        Raises:
+            LibraryBusy: another process is writing.
+            LibraryError: the folder is read-only or full.
+        """
+        with self._writer():
+            if not self._database.rows(ids):
+                return 0
+            with self._database.writing() as writer:
+                removed = writer.remove(ids)
+            self._follow(locked=True)
+            self._derived.save()
+        return removed
+
+    def search(
+        self,
+        question: str,
+        k: int = 5,
+        *,
+        documents: Sequence[str] | None = None,
+        exclude_documents: Sequence[str] = (),
+        mode: Mode = "fused",
+    ) -> list[Hit]:
+        """Return the best `k` passages for a question, best first.
+
+        Args:
+            question: any text.
+            k: at least 1.
+            documents: search these documents only, by id.
+            exclude_documents: leave these out.
+            mode: "dense" ranks by meaning, "lexical" by words, "fused" by both.
+
+        Raises:
+            ValueError: `k` is below 1, or there is no such mode.
+            LibraryError: the library cannot be read.
+        """
+        if k < 1:
+            raise ValueError(f"k 必须至少为 1，而不是 {k}")
+        if mode not in ("fused", "dense", "lexical"):
+            raise ValueError(f'mode 必须是 "fused"、"dense" 或 "lexical"，而不是 "{mode}"')
+        self._follow()
+        allow = None if documents is None else self._database.rows(documents)
+        deny = self._database.rows(exclude_documents) if exclude_documents else []
+        if not len(self._derived.vectors) or (allow is not None and not allow):
+            return []
+        count = max(k, CANDIDATES)
+        dense = {} if mode == "lexical" else self._search_vectors(question, count, allow, deny)
+        lexical = {} if mode == "dense" else self._search_words(question, count, allow, deny)
+        weight = {"fused": 0.5, "dense": 1.0, "lexical": 0.0}[mode]
+        return self._hits(fuse(dense, lexical, dense_weight=weight), k, dense, lexical)
+
+    def document(self, document_id: str) -> Document:
+        """Return a document with its text.
+
+        Raises:
+            LibraryError: there is no such document.
+        """
+        found = self._database.document(document_id)
+        if found is None:
+            raise LibraryError(
+                f"资料库 {self._folder} 里没有文档 {document_id}。"
+                "用 wenju documents 可以列出全部文档。"
+            )
+        return found
+
+    def documents(self) -> list[DocumentInfo]:
+        """Return all documents in the order they were added."""
+        return [
+            DocumentInfo(row.id, row.title, row.source, row.chars, row.passages, row.added)
+            for row in self._database.rows()
+        ]
+
+    def passages(self, document_id: str) -> list[Passage]:
+        """Return the passages of a document in their order; none where there is no such one."""
+        return self._database.passages_of(document_id)
+
+    def sentence_embeddings(self, passage_ids: Sequence[str]) -> list[NDArray[np.float32]]:
+        """Return for each passage the unit vectors of its sentences, `(sentences, d) float32`.
+
+        Raises:
+            LibraryError: one of the passages is not there any more.
+        """
+        found = self._database.embeddings(passage_ids, self._embedder.dimension)
+        missing = [name for name in passage_ids if name not in found]
+        if missing:
+            raise LibraryError(f"资料库 {self._folder} 里没有段落 {missing[0]}。请重新检索。")
+        return [
+            unit(found[name][1:] if len(found[name]) > 1 else found[name]) for name in passage_ids
+        ]
+
+    def embed_question(self, question: str) -> NDArray[np.float32]:
+        """Return the question's unit vector `(d,) float32`; recent questions are cached."""
+        with self._asking:
+            if question in self._questions:
+                self._questions.move_to_end(question)
+                return self._questions[question]
+        vector = self._embedder.embed_question(question)
+        vector.flags.writeable = False
+        with self._asking:
+            self._questions[question] = vector
+            if len(self._questions) > _CACHED_QUESTIONS:
+                self._questions.popitem(last=False)
+        return vector
+
+    def passage_counts(self, words: Sequence[str]) -> list[int]:
+        """Return for each word how many passages hold it."""
+        self._follow()
+        return [self._derived.words.passage_count(word) for word in words]
+
+    def info(self) -> LibraryInfo:
+        """Return what the library holds and how."""
+        settings = self._database.settings()
+        files = (path for path in self._folder.rglob("*") if path.is_file())
+        return LibraryInfo(
+            location=str(self._folder),
+            documents=len(self._database.rows()),
+            passages=self._database.passage_count(),
+            embedder=settings.embedder,
+            dimension=settings.dimension,
+            vector_index=self._derived.vectors.kind,
+            generation=count_of(settings.generation),
+            bytes_on_disk=sum(path.stat().st_size for path in files),
+        )
+
+    def rebuild(self, *, progress: Progress | None = None) -> None:
+        """Embed and index everything anew from the stored texts, in one change at the end.
+
+        Raises:
+            LibraryBusy: another process is writing.
+            LibraryError: the folder is read-only or full.
+        """
+        with self._writer():
+            _start_over(self._database, self._embedder, progress)
+            self._follow(locked=True)
+            self._derived.save()
+
+    def close(self) -> None:
+        """Let go of all files."""
+        self._derived.close()
+        self._database.close()
+
+    def __enter__(self) -> DiskLibrary:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def _writer(self) -> Iterator[None]:
+        """Be the one writer: threads of this process wait for each other, processes for a while."""
+        with self._writing, writer_lock(self._folder, self._wait_s):
+            self._follow(locked=True)
+            yield
+
+    def _follow(self, *, locked: bool = False) -> None:
+        """See what has been committed since the last time, by any process."""
+        settings = self._database.settings()
+        _check(settings, self._embedder, self._folder)
+        self._derived.follow(settings.generation, locked=locked)
+
+    def _search_vectors(
+        self, question: str, count: int, allow: list[Row] | None, deny: list[Row]
+    ) -> dict[int, float]:
+        return dict(
+            self._derived.vectors.search(
+                self.embed_question(question),
+                count,
+                allow=None if allow is None else _passage_keys(allow),
+                deny=_passage_keys(deny) if deny else None,
+            )
+        )
+
+    def _search_words(
+        self, question: str, count: int, allow: list[Row] | None, deny: list[Row]
+    ) -> dict[int, float]:
+        return dict(
+            self._derived.words.search(
+                tokens(readable(question)),
+                count,
+                allow=None if allow is None else [row.key for row in allow],
+                deny=[row.key for row in deny],
+            )
+        )
+
+    def _hits(
+        self,
+        ranking: list[tuple[int, float]],
+        k: int,
+        dense: dict[int, float],
+        lexical: dict[int, float],
+    ) -> list[Hit]:
+        # A candidate may be gone already, removed by another process in this very moment.
+        passages = self._database.passages([key for key, _ in ranking])
+        there = [(key, score) for key, score in ranking if key in passages][:k]
+        return [
+            Hit(passages[key], score, rank, dense.get(key), lexical.get(key))
+            for rank, (key, score) in enumerate(there, start=1)
+        ]
+
+
+def _open_database(folder: Path, *, create: bool) -> Database:
+    path = folder / _DATABASE
+    if folder.exists() and not folder.is_dir():
+        raise LibraryError(f"{folder} 是一个文件，不是文件夹。请用 --library 指定一个文件夹。")
+    with translated(folder):
+        if create:
+            folder.mkdir(parents=True, exist_ok=True)
+        elif not path.exists():
+            raise LibraryError(f"{folder} 里没有资料库。请检查路径，或用 wenju add 新建一个。")
+    return Database(path)
+
+
+def _check(settings: Settings, embedder: Embedder, folder: Path) -> None:
+    """Refuse a library that the embedder's vectors do not belong in."""
+    advice = f"请运行 wenju rebuild --library {folder} 重建"
+    if settings.format != FORMAT:
+        raise LibraryMismatch(
+            f"资料库 {folder} 的格式版本是 {settings.format}，本程序使用版本 {FORMAT}。{advice}。"
+        )
+    made_by, present = (
+        (settings.embedder, settings.dimension),
+        (embedder.name, embedder.dimension),
+    )
+    if made_by != present:
+        raise LibraryMismatch(
+            f"资料库 {folder} 由向量模型 {made_by[0]}（{made_by[1]} 维）建立，"
+            f"而现在的模型是 {present[0]}（{present[1]} 维）。{advice}，或换回原来的模型。"
+        )
+
+
+def _changed(documents: Iterable[Document], rows: Mapping[str, Row]) -> tuple[list[Document], int]:
+    """Return the documents that are new or differ from what is stored, and how many do not."""
+    changed: dict[str, Document] = {}
+    unchanged = 0
+    for document in documents:
+        known = changed.get(document.id) or rows.get(document.id)
+        if known and known.source != document.source:
+            raise DocumentError(
+                f"文档编号 {document.id} 有两个来源：{known.source} 与 {document.source}。"
+                "请给其中一个改名，或先用 wenju remove 移除旧的。"
+            )
+        row = rows.get(document.id)
+        if row and row.hash == content_hash(document):
+            unchanged += 1
+            changed.pop(document.id, None)
+        else:
+            changed[document.id] = document
+    return list(changed.values()), unchanged
+
+
+def _prepare(
+    documents: Sequence[Document], embedder: Embedder, progress: Progress | None
+) -> Iterator[Prepared]:
+    """Split and embed documents, yielding each as soon as its last text is embedded."""
+    split = [(document, split_document(document)) for document in documents]
+    total = sum(len(_texts(passage)) for _, passages in split for passage in passages)
+    texts = (text for _, passages in split for passage in passages for text in _texts(passage))
+    rows = _embedded(texts, total, embedder, progress)
+    for document, passages in split:
+        embeddings = [np.stack(list(islice(rows, len(_texts(each))))) for each in passages]
+        yield Prepared(document, passages, embeddings)
+
+
+def _texts(passage: Passage) -> list[str]:
+    """Return what is embedded for a passage: itself, and its sentences if they are several."""
+    sentences = passage.sentences()
+    return [passage.text, *(each.text for each in sentences if len(sentences) > 1)]
+
+
+def _embedded(
+    texts: Iterable[str], total: int, embedder: Embedder, progress: Progress | None
+) -> Iterator[NDArray[np.float16]]:
+    done = 0
+    texts = iter(texts)
+    while batch := list(islice(texts, _EMBED_AT_ONCE)):
+        rows = embedder.embed_passages(batch).astype(np.float16)
+        done += len(batch)
+        if progress:
+            progress(done, total)
+        yield from rows
+
+
+def _committable(prepared: Iterable[Prepared]) -> Iterator[list[Prepared]]:
+    """Gather documents into batches, each a few seconds' work."""
+    batch: list[Prepared] = []
+    begun = time.monotonic()
+    for document in prepared:
+        batch.append(document)
+        if time.monotonic() - begun >= _COMMIT_EVERY_S:
+            yield batch
+            batch, begun = [], time.monotonic()
+    if batch:
+        yield batch
+
+
+def _start_over(database: Database, embedder: Embedder, progress: Progress | None) -> None:
+    """Make all passages and embeddings anew, in one transaction at the end."""
+    rows = database.rows()
+    documents = [found for row in rows if (found := database.document(row.id))]
+    prepared = list(_prepare(documents, embedder, progress))
+    added = {row.id: row.added for row in rows}
+    with database.writing() as writer:
+        writer.start_over(embedder.name, embedder.dimension)
+        for each in prepared:
+            writer.put(each, added=added[each.document.id])
+
+
+def _passage_keys(rows: Sequence[Row]) -> NDArray[np.int64]:
+    return np.concatenate([row.passage_keys for row in rows])

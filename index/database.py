@@ -1,0 +1,453 @@
+"""Database: the truth of a library, one SQLite file that changes in whole transactions.
+
+It keeps a rollback journal rather than a write-ahead log: at rest the library is one file,
+which can be copied, and read from a folder or medium that nobody can write. Readers wait for
+a commit alone, since embedding is done before a transaction begins. A writer that is killed
+leaves a journal, by which the next one to open returns to the last commit.
+
+Passages are known by integer keys which are never given twice within an epoch. A generation
+is an integer that grows with every change; its upper bits are the epoch, drawn by chance when
+a library is made or rebuilt, so that no derived file of another library can pass for ours.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.documents import Document
+from index.errors import (
+    LibraryBusy,
+    LibraryCorrupt,
+    LibraryError,
+)
+from index.passages import Passage
+
+FORMAT = 1
+"""Raised with every change of the tables, or of how passages are cut and embedded."""
+
+_EPOCH = 2**32
+_PAGE = 2048
+_WAIT_S = 30.0
+"""How long a read waits for another process's commit."""
+
+_SCHEMA = """
+CREATE TABLE settings (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
+CREATE TABLE documents (
+    key INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    title TEXT NOT NULL,
+    text TEXT NOT NULL,
+    chars INTEGER NOT NULL,
+    source TEXT NOT NULL,
+    meta TEXT NOT NULL,
+    hash BLOB NOT NULL,
+    added TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    first_passage INTEGER NOT NULL,
+    passages INTEGER NOT NULL
+);
+CREATE INDEX documents_by_generation ON documents (generation);
+CREATE TABLE passages (
+    key INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    document INTEGER NOT NULL,
+    start INTEGER NOT NULL,
+    end INTEGER NOT NULL,
+    heading TEXT NOT NULL,
+    text TEXT NOT NULL,
+    embeddings BLOB NOT NULL
+);
+CREATE TABLE removed (
+    document INTEGER PRIMARY KEY,
+    generation INTEGER NOT NULL,
+    first_passage INTEGER NOT NULL,
+    passages INTEGER NOT NULL
+);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a library was made, and the generation it stands at."""
+
+    format: int
+    embedder: str
+    dimension: int
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A document without its text, as the library keeps it."""
+
+    key: int
+    id: str
+    title: str
+    source: str
+    chars: int
+    added: str
+    hash: bytes
+    first_passage: int
+    passages: int
+
+    @property
+    def passage_keys(self) -> NDArray[np.int64]:
+        return np.arange(self.first_passage, self.first_passage + self.passages, dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A document with its passages and their embeddings, ready to be stored.
+
+    Each passage has `(1 + s, d) float16`: its own vector, then one for each sentence;
+    s is 0 where the passage is one sentence.
+    """
+
+    document: Document
+    passages: Sequence[Passage]
+    embeddings: Sequence[NDArray[np.float16]]
+
+
+def content_hash(document: Document) -> bytes:
+    """Return a hash of all of a document that its passages and citations depend on."""
+    parts = [document.id, document.title, document.text, _json(document.meta)]
+    return blake2b("\0".join(parts).encode(), digest_size=16).digest()
+
+
+def same_epoch(one: int, other: int) -> bool:
+    """Tell whether two generations are of the same library since its last rebuild."""
+    return one // _EPOCH == other // _EPOCH
+
+
+def count_of(generation: int) -> int:
+    """Return how many changes lie behind a generation, for people to read."""
+    return generation % _EPOCH
+
+
+class Database:
+    """The tables of a library. Reading is safe from several threads."""
+
+    def __init__(self, path: Path) -> None:
+        """Open a file, an empty one where there is none.
+
+        Raises:
+            LibraryError: it cannot be opened.
+        """
+        self._path = path
+        self._lock = threading.RLock()
+        with translated(path):
+            self._reader = _connect(path, "rw" if path.exists() else "rwc")
+            self._reader.execute("PRAGMA query_only = ON")
+
+    def create(self, embedder: str, dimension: int) -> None:
+        """Make the tables unless they are there already; another process may try too.
+
+        Raises:
+            LibraryError: the file cannot be written.
+            LibraryCorrupt: it is damaged.
+        """
+        if self._all("SELECT 1 FROM sqlite_schema"):
+            return
+        with self._transaction() as connection:
+            if not connection.execute("SELECT 1 FROM sqlite_schema").fetchone():
+                _create_tables(connection, embedder, dimension)
+
+    def close(self) -> None:
+        with self._lock:
+            self._reader.close()
+
+    def settings(self) -> Settings:
+        """Return the settings as last committed by any process."""
+        values = dict(self._all("SELECT name, value FROM settings"))
+        try:
+            return Settings(
+                values["format"], values["embedder"], values["dimension"], values["generation"]
+            )
+        except KeyError as error:
+            raise _corrupt(self._path, f"缺少设置 {error}") from error
+
+    def rows(self, ids: Sequence[str] | None = None) -> list[Row]:
+        """Return the documents in the order they were added: those of `ids`, or all."""
+        where, values = ("", ())
+        if ids is not None:
+            where, values = "WHERE id IN (SELECT value FROM json_each(?))", (_json(list(ids)),)
+        return [
+            Row(*values)
+            for values in self._all(
+                "SELECT key, id, title, source, chars, added, hash, first_passage, passages"
+                f" FROM documents {where} ORDER BY key",
+                values,
+            )
+        ]
+
+    def document(self, document_id: str) -> Document | None:
+        """Return a document with its text, or None.
+
+        Raises:
+            LibraryCorrupt: its text is not the one that was stored.
+        """
+        found = self._all(
+            "SELECT title, text, source, meta, hash FROM documents WHERE id = ?", (document_id,)
+        )
+        if not found:
+            return None
+        title, text, source, meta, hashed = found[0]
+        document = Document(document_id, title, text, source, json.loads(meta))
+        if content_hash(document) != hashed:
+            raise _corrupt(self._path, f"文档 {document_id} 的内容与存入时不同")
+        return document
+
+    def passages_of(self, document_id: str) -> list[Passage]:
+        """Return the passages of a document in their order."""
+        return [
+            Passage(*values)
+            for values in self._all(
+                "SELECT p.id, d.id, p.start, p.end, p.heading, p.text FROM documents d"
+                " JOIN passages p ON p.key BETWEEN d.first_passage"
+                " AND d.first_passage + d.passages - 1 WHERE d.id = ? ORDER BY p.key",
+                (document_id,),
+            )
+        ]
+
+    def passages(self, keys: Sequence[int]) -> dict[int, Passage]:
+        """Return the passages of those keys that are there."""
+        found = self._all(
+            "SELECT p.key, p.id, d.id, p.start, p.end, p.heading, p.text FROM passages p"
+            " JOIN documents d ON d.key = p.document"
+            " WHERE p.key IN (SELECT value FROM json_each(?))",
+            (_json(list(keys)),),
+        )
+        return {key: Passage(*values) for key, *values in found}
+
+    def embeddings(self, passage_ids: Sequence[str], dimension: int) -> dict[str, NDArray[Any]]:
+        """Return for each passage that is there its rows, `(1 + s, d) float16`."""
+        found = self._all(
+            "SELECT id, embeddings FROM passages WHERE id IN (SELECT value FROM json_each(?))",
+            (_json(list(passage_ids)),),
+        )
+        return {name: self._rows_of(blob, dimension) for name, blob in found}
+
+    def passage_count(self) -> int:
+        return self._all("SELECT coalesce(sum(passages), 0) FROM documents")[0][0]
+
+    def removed(self, after: int, up_to: int) -> list[tuple[int, NDArray[np.int64]]]:
+        """Return (document key, passage keys) of what was removed between two generations."""
+        return [
+            (document, np.arange(first, first + count, dtype=np.int64))
+            for document, first, count in self._all(
+                "SELECT document, first_passage, passages FROM removed"
+                " WHERE generation > ? AND generation <= ?",
+                (after, up_to),
+            )
+        ]
+
+    def added_vectors(
+        self, after: int, up_to: int, dimension: int
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
+        """Yield pages of (keys `(n,)`, passage vectors `(n, d) float16`) added between two."""
+        for page in self._added(f"substr(p.embeddings, 1, {2 * dimension})", after, up_to):
+            keys = np.array([key for key, _, _ in page], np.int64)
+            blob = b"".join(vector for _, _, vector in page)
+            if len(blob) != 2 * dimension * len(page):
+                raise _corrupt(self._path, "向量的长度不对")
+            yield keys, np.frombuffer(blob, np.float16).reshape(len(page), dimension)
+
+    def added_texts(self, after: int, up_to: int) -> Iterator[tuple[int, int, str]]:
+        """Yield (passage key, document key, text) of what was added between two generations."""
+        for page in self._added("p.text", after, up_to):
+            yield from page
+
+    @contextmanager
+    def writing(self) -> Iterator[Writer]:
+        """Open a transaction; leaving it commits a new generation, an error undoes it all.
+
+        Raises:
+            LibraryError: it cannot be written: read-only, or the disk is full.
+            LibraryBusy: another process is writing.
+        """
+        with self._transaction() as connection:
+            yield Writer(connection)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """Open a connection of its own, so that readers see nothing of it before its end."""
+        with translated(self._path):
+            connection = _connect(self._path, "rw")
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                yield connection
+                connection.execute("COMMIT")
+            finally:
+                # Closing undoes what is not committed.
+                connection.close()
+
+    def _added(self, column: str, after: int, up_to: int) -> Iterator[list[Any]]:
+        # By pages, each a statement of its own: a reader that lingers would hold up a commit.
+        last = -1
+        while page := self._all(
+            f"SELECT p.key, p.document, {column} FROM documents d"
+            " JOIN passages p ON p.key BETWEEN d.first_passage"
+            " AND d.first_passage + d.passages - 1"
+            " WHERE d.generation > ? AND d.generation <= ? AND p.key > ?"
+            " ORDER BY p.key LIMIT ?",
+            (after, up_to, last, _PAGE),
+        ):
+            yield page
+            last = page[-1][0]
+
+    def _all(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
+        with self._lock, translated(self._path):
+            return self._reader.execute(statement, values).fetchall()
+
+    def _rows_of(self, blob: bytes, dimension: int) -> NDArray[np.float16]:
+        if not blob or len(blob) % (2 * dimension):
+            raise _corrupt(self._path, "向量的长度不对")
+        return np.frombuffer(blob, np.float16).reshape(-1, dimension)
+
+
+class Writer:
+    """The changes of one transaction."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._generation = 1 + self._value("SELECT value FROM settings WHERE name = 'generation'")
+        _set(connection, generation=self._generation)
+
+    def put(self, prepared: Prepared, *, added: str | None = None) -> None:
+        """Store a document with its passages, in the place of the one with the same id.
+
+        `added` is an ISO time in UTC, now where None.
+        """
+        document = prepared.document
+        self.remove([document.id])
+        first = 1 + self._value(
+            "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'passages'"
+        )
+        key = self._connection.execute(
+            "INSERT INTO documents (id, title, text, chars, source, meta, hash, added, generation,"
+            " first_passage, passages) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                document.id,
+                document.title,
+                document.text,
+                len(document.text),
+                document.source,
+                _json(document.meta),
+                content_hash(document),
+                added or datetime.now(UTC).isoformat(timespec="seconds"),
+                self._generation,
+                first,
+                len(prepared.passages),
+            ),
+        ).lastrowid
+        self._connection.executemany(
+            "INSERT INTO passages VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                (first + n, p.id, key, p.start, p.end, p.heading, p.text, rows.tobytes())
+                for n, (p, rows) in enumerate(
+                    zip(prepared.passages, prepared.embeddings, strict=True)
+                )
+            ),
+        )
+
+    def remove(self, ids: Iterable[str]) -> int:
+        """Remove documents by id and return how many were there."""
+        removed = 0
+        for document_id in ids:
+            found = self._connection.execute(
+                "DELETE FROM documents WHERE id = ? RETURNING key, first_passage, passages",
+                (document_id,),
+            ).fetchall()
+            for key, first, count in found:
+                self._connection.execute(
+                    "DELETE FROM passages WHERE key BETWEEN ? AND ?", (first, first + count - 1)
+                )
+                self._connection.execute(
+                    "INSERT INTO removed VALUES (?, ?, ?, ?)", (key, self._generation, first, count)
+                )
+            removed += len(found)
+        return removed
+
+    def start_over(self, embedder: str, dimension: int) -> None:
+        """Empty the tables and make them anew for another embedder, in a new epoch."""
+        for name in ("settings", "documents", "passages", "removed"):
+            self._connection.execute(f"DROP TABLE IF EXISTS {name}")
+        _create_tables(self._connection, embedder, dimension)
+        self._generation = self._value("SELECT value FROM settings WHERE name = 'generation'")
+
+    def _value(self, statement: str) -> int:
+        return self._connection.execute(statement).fetchone()[0]
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn errors of SQLite and of the system into ours, saying where and what to do."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _translate(error, path) from error
+    except OSError as error:
+        raise unwritable(path, error.strerror or str(error)) from error
+
+
+def unwritable(path: Path, why: str) -> LibraryError:
+    return LibraryError(f"无法读写 {path}：{why}。请检查路径、权限和剩余空间。")
+
+
+def _translate(error: sqlite3.Error, path: Path) -> LibraryError:
+    code = getattr(error, "sqlite_errorcode", None)
+    primary = None if code is None else code & 0xFF
+    if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):
+        return _corrupt(path, str(error))
+    if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return LibraryBusy(f"另一个进程正在写入 {path}。请等它完成后再试。")
+    if primary == sqlite3.SQLITE_FULL:
+        return unwritable(path, "磁盘已满")
+    if primary in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
+        return unwritable(path, "它是只读的")
+    return unwritable(path, str(error))
+
+
+def _corrupt(path: Path, why: str) -> LibraryCorrupt:
+    return LibraryCorrupt(
+        f"资料库文件 {path} 已损坏：{why}。请从备份恢复它，或删除所在文件夹后重新 wenju add。"
+    )
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}",
+        uri=True,
+        timeout=_WAIT_S,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+
+
+def _create_tables(connection: sqlite3.Connection, embedder: str, dimension: int) -> None:
+    for statement in _SCHEMA.split(";\n"):
+        connection.execute(statement)
+    generation = secrets.randbelow(2**30) * _EPOCH
+    _set(connection, format=FORMAT, generation=generation)
+    _set(connection, embedder=embedder, dimension=dimension)
+
+
+def _set(connection: sqlite3.Connection, **values: str | int) -> None:
+    connection.executemany("INSERT OR REPLACE INTO settings VALUES (?, ?)", values.items())
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)

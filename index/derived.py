@@ -1,0 +1,188 @@
+"""Derived: the vector and word indexes of a library, kept in step with its database.
+
+Each carries the generation it reflects. What is behind catches up from the database, what is
+broken or of another epoch is made anew. Vectors are followed in memory, so any process can;
+the words on disk are for the holder of the writer's lock to change. Where nobody can write,
+a private copy of the words is used.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+from index.database import Database, same_epoch, translated
+from index.errors import LibraryBusy, LibraryCorrupt, LibraryError
+from index.vectors import VectorIndex
+from index.words import WordIndex
+
+_LOCK = "library.lock"
+_VECTORS = "vectors.faiss"
+_WORDS = "words"
+
+
+@contextmanager
+def writer_lock(folder: Path, wait_s: float) -> Iterator[None]:
+    """Hold the lock of the one writer of a library folder.
+
+    Raises:
+        LibraryBusy: another process still holds it after `wait_s` seconds.
+        LibraryError: the folder cannot be written.
+    """
+    lock = FileLock(folder / _LOCK, timeout=wait_s)
+    try:
+        with translated(folder / _LOCK):
+            lock.acquire(poll_interval=0.02)
+    except Timeout as error:
+        raise LibraryBusy(
+            f"另一个进程正在写入资料库 {folder}。请等它完成后再试；查询不受影响。"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+class Derived:
+    """The indexes that a library searches in."""
+
+    def __init__(self, folder: Path, database: Database, dimension: int) -> None:
+        self._folder = folder
+        self._database = database
+        self._dimension = dimension
+        self._scratch: tempfile.TemporaryDirectory[str] | None = None
+        self._following = threading.Lock()
+        self._saved = -1
+        self.vectors = self._load_vectors()
+        self.words = self._open_words()
+
+    def follow(self, generation: int, *, locked: bool = False) -> None:
+        """Bring both indexes to a generation; `locked` tells that we hold the writer's lock.
+
+        Words that another process is just writing stay behind until it has committed them.
+
+        Raises:
+            LibraryError: the database cannot be read, or the words cannot be written.
+        """
+        if self.vectors.generation == self.words.generation == generation:
+            return
+        with self._following:
+            self._follow_vectors(generation)
+            self._follow_words(generation, locked)
+
+    def save(self) -> None:
+        """Write the vectors to their file, for the next process to start from.
+
+        Raises:
+            LibraryError: the folder is read-only or full.
+        """
+        if self._saved != self.vectors.generation:
+            with translated(self._folder / _VECTORS):
+                self.vectors.save(self._folder / _VECTORS)
+            self._saved = self.vectors.generation
+
+    def close(self) -> None:
+        self.words.close()
+        if self._scratch:
+            self._scratch.cleanup()
+
+    def _load_vectors(self) -> VectorIndex:
+        try:
+            vectors = VectorIndex.load(self._folder / _VECTORS)
+        except (OSError, LibraryCorrupt):
+            return VectorIndex(self._dimension)
+        if vectors.dimension != self._dimension:
+            return VectorIndex(self._dimension)
+        self._saved = vectors.generation
+        return vectors
+
+    def _follow_vectors(self, generation: int) -> None:
+        vectors = self.vectors
+        if not _leads_to(vectors.generation, generation):
+            vectors = VectorIndex(self._dimension)
+        # Half followed, they are nothing to go on from.
+        self.vectors = VectorIndex(self._dimension)
+        for _, keys in self._database.removed(vectors.generation, generation):
+            vectors.remove(keys)
+        for keys, rows in self._database.added_vectors(
+            vectors.generation, generation, self._dimension
+        ):
+            vectors.add(keys, unit(rows))
+        vectors.generation = generation
+        self.vectors = vectors
+
+    def _open_words(self) -> WordIndex:
+        try:
+            return WordIndex(self._folder / _WORDS)
+        except LibraryCorrupt:
+            return self._new_words()
+
+    def _new_words(self) -> WordIndex:
+        """Return an empty index in the place of a broken one, else a private one."""
+        try:
+            with writer_lock(self._folder, 0):
+                shutil.rmtree(self._folder / _WORDS)
+                return WordIndex(self._folder / _WORDS)
+        except (LibraryError, OSError):
+            return self._scratch_words()
+
+    def _scratch_words(self) -> WordIndex:
+        self._scratch = tempfile.TemporaryDirectory(prefix="wenju-", ignore_cleanup_errors=True)
+        folder = Path(self._scratch.name) / _WORDS
+        try:
+            shutil.copytree(self._folder / _WORDS, folder)
+            return WordIndex(folder)
+        except (LibraryCorrupt, OSError):
+            shutil.rmtree(folder, ignore_errors=True)
+            return WordIndex(folder)
+
+    def _follow_words(self, generation: int, locked: bool) -> None:
+        self.words.refresh()
+        if self.words.generation == generation:
+            return
+        if locked or self._scratch:
+            self._update_words(generation)
+            return
+        try:
+            with writer_lock(self._folder, 0):
+                self.words.refresh()
+                self._update_words(generation)
+        except LibraryBusy:
+            return
+        except LibraryError:
+            self.words.close()
+            self.words = self._scratch_words()
+            self._update_words(generation)
+
+    def _update_words(self, generation: int) -> None:
+        seen = self.words.generation
+        try:
+            if not _leads_to(seen, generation):
+                self.words.clear()
+                seen = -1
+            removed = [document for document, _ in self._database.removed(seen, generation)]
+            if removed:
+                self.words.remove_documents(removed)
+            self.words.add(self._database.added_texts(seen, generation))
+            self.words.commit(generation)
+        finally:
+            self.words.close()
+
+
+def unit(rows: NDArray[np.float16]) -> NDArray[np.float32]:
+    """Return stored vectors `(n, d)` as unit vectors again, which rounding made them not quite."""
+    wide = rows.astype(np.float32)
+    return wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-12)
+
+
+def _leads_to(seen: int, generation: int) -> bool:
+    """Tell whether an index at one generation can catch up to another."""
+    return seen <= generation and same_epoch(seen, generation)

@@ -1,0 +1,141 @@
+"""Vectors: exact search for the nearest passages, by FAISS, with a file to start from."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import struct
+import threading
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from index.errors import LibraryCorrupt
+
+Keys = NDArray[np.int64]
+
+_HEADER = struct.Struct("<8sqqI")
+"""Magic, generation, dimension, CRC-32 of what follows: the index as FAISS serialises it."""
+_MAGIC = b"wenjuV1\n"
+
+
+class VectorIndex:
+    """Unit vectors by integer key, searched exactly by inner product.
+
+    `generation` is that of the library whose vectors these are; -1 for none yet. Several
+    threads may search while another changes it.
+    """
+
+    kind = "Flat"
+
+    def __init__(self, dimension: int) -> None:
+        self._index = faiss.IndexIDMap2(faiss.IndexFlatIP(dimension))
+        self._lock = threading.Lock()
+        self.generation = -1
+
+    @property
+    def dimension(self) -> int:
+        return self._index.d
+
+    def __len__(self) -> int:
+        return self._index.ntotal
+
+    def add(self, keys: Keys, vectors: NDArray[np.float32]) -> None:
+        """Add `(n, d) float32` unit vectors under `n` keys that are not in the index."""
+        with self._lock:
+            self._index.add_with_ids(np.ascontiguousarray(vectors, np.float32), keys)
+
+    def remove(self, keys: Keys) -> None:
+        """Remove vectors by key; keys that are not there are no error."""
+        if len(keys):
+            with self._lock:
+                self._index.remove_ids(faiss.IDSelectorBatch(keys))
+
+    def search(
+        self,
+        question: NDArray[np.float32],
+        k: int,
+        *,
+        allow: Keys | None = None,
+        deny: Keys | None = None,
+    ) -> list[tuple[int, float]]:
+        """Return the best `k` as (key, cosine in [-1, 1]), best first.
+
+        Only of the keys `allow` if given, never of the keys `deny`.
+        """
+        with self._lock:
+            scores, keys = self._index.search(
+                np.ascontiguousarray(question[None], np.float32),
+                max(1, min(k, len(self))),
+                params=_parameters(allow, deny),
+            )
+        found = zip(keys[0].tolist(), np.clip(scores[0], -1, 1).tolist(), strict=True)
+        return [(key, score) for key, score in found if key >= 0]
+
+    def save(self, path: Path) -> None:
+        """Write the index to a file, which holds the old one or the new one at any instant.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        with self._lock:
+            body = faiss.serialize_index(self._index).tobytes()
+            header = _HEADER.pack(_MAGIC, self.generation, self.dimension, zlib.crc32(body))
+        write_whole(path, [header, body])
+
+    @classmethod
+    def load(cls, path: Path) -> VectorIndex:
+        """Read what `save` wrote.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            LibraryCorrupt: the file is damaged or not ours.
+        """
+        content = path.read_bytes()
+        body = memoryview(content)[_HEADER.size :]
+        damaged = LibraryCorrupt(f"向量文件 {path} 已损坏。请运行 wenju rebuild 重建。")
+        if len(content) < _HEADER.size:
+            raise damaged
+        magic, generation, dimension, checksum = _HEADER.unpack_from(content)
+        if magic != _MAGIC or zlib.crc32(body) != checksum:
+            raise damaged
+        loaded = cls(dimension)
+        loaded._index = faiss.deserialize_index(np.frombuffer(body, np.uint8))
+        loaded.generation = generation
+        return loaded
+
+
+def write_whole(path: Path, chunks: Iterable[bytes]) -> None:
+    """Write a file aside and put it in its place in one step.
+
+    Raises:
+        OSError: it cannot be written; the file is as it was.
+    """
+    aside = path.with_name(path.name + ".new")
+    try:
+        with aside.open("wb") as file:
+            for chunk in chunks:
+                file.write(chunk)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            aside.unlink()
+        raise
+
+
+def _parameters(allow: Keys | None, deny: Keys | None) -> faiss.SearchParameters:
+    """Return what tells FAISS which keys to look at."""
+    parameters = faiss.SearchParameters()
+    allowed = None if allow is None else faiss.IDSelectorBatch(allow)
+    kept = None if deny is None else faiss.IDSelectorNot(faiss.IDSelectorBatch(deny))
+    if allowed and kept:
+        parameters.sel = faiss.IDSelectorAnd(allowed, kept)
+    elif allowed or kept:
+        parameters.sel = allowed or kept
+    return parameters
