@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from index.errors import IndexingError
-from index.library import Library
+from index.library import Library, Mode
 from rag.answer import Answer, Answerer
 from rag.citations import Citation
 from rag.errors import EvaluationError
@@ -31,7 +31,8 @@ from rag.metrics import (
 from rag.questions import Question
 from rag.report import Reason, Report, Row, make_report
 
-_RANKING_PREFIXES = {"fused": "", "dense": "dense_", "lexical": "lexical_"}
+_RANKING_PREFIXES: Mapping[Mode, str] = {"fused": "", "dense": "dense_", "lexical": "lexical_"}
+_FUSED_ALONE: tuple[Mode, ...] = ("fused",)
 _DEPTH = 10
 HELD_OUT = "held-out"
 """The kind under which a report lists questions whose document was hidden."""
@@ -139,20 +140,23 @@ def _check(questions: Sequence[Question], hold_out: float, given_document: bool)
 
 
 def _locate(questions: Sequence[Question], library: Library) -> list[_Case]:
-    found = _find_evidence(questions, library)
-    cases = [_case(question, found[question.id]) for question in questions]
-    _check_evidence(cases, {info.id for info in library.documents()})
-    return cases
+    documents = [info.id for info in library.documents()]
+    _check_homes(questions, frozenset(documents))
+    found = _find_evidence(questions, library, documents)
+    _check_evidence(questions, found)
+    return [_case(question, found[question.id]) for question in questions]
 
 
-def _find_evidence(questions: Sequence[Question], library: Library) -> dict[str, list[list[Span]]]:
+def _find_evidence(
+    questions: Sequence[Question], library: Library, documents: Sequence[str]
+) -> dict[str, list[list[Span]]]:
     """Return for each question id the spans of each of its evidence strings, in one pass."""
     found = {q.id: [[] for _ in q.evidence] for q in questions}
     by_document: dict[str | None, list[Question]] = {}
     for question in questions:
         if question.answerable and question.evidence:
             by_document.setdefault(question.document_id, []).append(question)
-    for document_id in [info.id for info in library.documents()] if by_document else ():
+    for document_id in documents if by_document else ():
         seekers = by_document.get(document_id, []) + by_document.get(None, [])
         text = library.document(document_id).text if seekers else ""
         for question in seekers:
@@ -180,19 +184,25 @@ def _case(question: Question, found: list[list[Span]]) -> _Case:
     )
 
 
-def _check_evidence(cases: Sequence[_Case], documents: set[str]) -> None:
-    for case in cases:
-        question = case.question
+def _check_homes(questions: Sequence[Question], documents: frozenset[str]) -> None:
+    for question in questions:
         if question.document_id is not None and question.document_id not in documents:
             raise EvaluationError(
                 f"问题“{question.id}”的文档“{question.document_id}”不在资料库里。"
                 "请先把它加入资料库，或改正 document。"
             )
-        needed = question.evidence if question.answerable and not question.any_evidence else ()
-        for text, spans in zip(needed, case.evidence or ((),) * len(needed), strict=True):
+
+
+def _check_evidence(
+    questions: Sequence[Question], found: Mapping[str, Sequence[Sequence[Span]]]
+) -> None:
+    for question in questions:
+        if not question.answerable or question.any_evidence:
+            continue
+        for evidence, spans in zip(question.evidence, found[question.id], strict=True):
             if not spans:
                 raise EvaluationError(
-                    f"问题“{question.id}”的证据“{text}”不在资料库的原文里。"
+                    f"问题“{question.id}”的证据“{evidence}”不在资料库的原文里。"
                     "证据须逐字抄自原文；请改正它，或换用收有原文的资料库。"
                 )
 
@@ -215,7 +225,7 @@ class _Examiner:
     def __init__(self, answerer: Answerer, library: Library, with_rankings: bool) -> None:
         self._answerer = answerer
         self._library = library
-        self._modes = tuple(_RANKING_PREFIXES) if with_rankings else ("fused",)
+        self._modes = tuple(_RANKING_PREFIXES) if with_rankings else _FUSED_ALONE
         self._all_passages = library.info().passages
         self._texts: dict[str, str | None] = {}
         self._passages: dict[str, list[Span]] = {}
@@ -289,7 +299,7 @@ class _Examiner:
                 scores |= _rank_scores(f"{prefix}document_", [document_rank(ranked, case.home)])
         return scores
 
-    def _search(self, case: _Case, answer: Answer, mode: str) -> list[Span]:
+    def _search(self, case: _Case, answer: Answer, mode: Mode) -> list[Span]:
         hits = self._library.search(
             answer.resolved_question, _DEPTH, documents=case.within, mode=mode
         )

@@ -297,6 +297,13 @@ def _defined(value: float) -> float | None:
     return None if np.isnan(value) else value
 
 
+def figure(name: str, value: float | None) -> str:
+    """Return a metric's value as people read it: a share with three decimals, times with one."""
+    if value is None:
+        return "—"
+    return f"{value:.1f}" if name.endswith("_ms") else f"{value:.3f}"
+
+
 # Against a minimum, against an older run
 
 
