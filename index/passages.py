@@ -298,19 +298,25 @@ def _with_headings(text: str) -> Iterator[_Line]:
     for line in _styled(_lines(text), text):
         if line.style:
             waiting.append(line)
+            # A run this long repeats a style, or is marked up: no need to see its end.
+            if len(waiting) > 2 * len(_HEADING_STYLES):
+                yield _settled(waiting.pop(0), heads=False)
             continue
-        yield from _settled(waiting, followed=_is_body(text, line))
+        heads = _is_body(text, line) and _all_differ(waiting)
+        yield from (_settled(each, heads=heads) for each in waiting)
         waiting = []
         yield line
-    yield from _settled(waiting, followed=False)
+    yield from (_settled(each, heads=False) for each in waiting)
 
 
-def _settled(run: list[_Line], *, followed: bool) -> Iterable[_Line]:
-    """Decide a run of heading-like lines by whether body text follows it."""
+def _all_differ(run: list[_Line]) -> bool:
     styles = [line.style for line in run if line.style != "markdown"]
-    if followed and len(set(styles)) == len(styles):
-        return run
-    return [line if line.style == "markdown" else _Line(line.start, line.end, "") for line in run]
+    return len(set(styles)) == len(styles)
+
+
+def _settled(line: _Line, *, heads: bool) -> _Line:
+    """Return the line as a heading if it `heads` text, else as text; markup needs no text."""
+    return line if heads or line.style == "markdown" else _Line(line.start, line.end, "")
 
 
 def _is_body(text: str, line: _Line) -> bool:
