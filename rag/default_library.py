@@ -59,9 +59,16 @@ def default_library(
     except LibraryError as error:
         if lasting:
             raise
-        folder = Path(tempfile.mkdtemp(prefix="wenju-"))
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        return _seeded(folder, embedder, progress), (_temporary_notice(error, settings),)
+        return _seeded(temporary_folder(), embedder, progress), (
+            _temporary_notice(error, settings),
+        )
+
+
+def temporary_folder() -> Path:
+    """Make a folder that is removed when the process ends."""
+    folder = Path(tempfile.mkdtemp(prefix="wenju-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def settings_embedder(settings: Settings) -> Embedder:

@@ -1,0 +1,330 @@
+"""The command line: `wenju ask`, `chat`, `add`, `documents`, `remove`, `rebuild`, `info`, `eval`.
+
+Exit status: 0 answered or done, 1 failed, 2 wrong use, 3 refused to answer.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from importlib import metadata
+from itertools import chain
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from typer.exceptions import TyperException
+
+from index.errors import IndexingError
+from rag.errors import QuestionError, RagError, SettingsError
+from rag.settings import Settings
+from ui.evaluation import evaluate_questions
+from ui.language import say
+from ui.opening import embedding_bar, library_of
+from ui.options import DeviceOption, DtypeOption, EmbedderOption, JsonFlag, LibraryOption
+from ui.terminal import replace_unprintable, show_answer, stdout, table, tell
+from ui.usage import Command, Group, usage_message
+
+ANSWERED, FAILED, WRONG_USE, REFUSED = range(4)
+
+_LONGEST_INPUT = 1_000_000
+"""Characters read from stdin: more than any question may have, so that it is told."""
+
+app = typer.Typer(
+    name="wenju",
+    help=say(
+        "问据：向中文文档提问，得到带原文证据的回答。",
+        "Wenju: ask Chinese documents and get answers with their evidence.",
+    ),
+    epilog=say(
+        "退出状态：0 已回答，1 出错，2 用法不对，3 拒答。",
+        "Exit status: 0 answered, 1 failed, 2 wrong use, 3 refused.",
+    ),
+    cls=Group,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> NoReturn:
+    """Run `wenju` and exit."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(args: list[str]) -> int:
+    """Run `wenju` with these arguments and return the exit status; errors are one message."""
+    replace_unprintable()
+    try:
+        status = typer.main.get_command(app).main(args, "wenju", standalone_mode=False)
+    except TyperException as error:
+        tell(usage_message(error))
+        return WRONG_USE
+    except (QuestionError, SettingsError) as error:
+        tell(str(error))
+        return WRONG_USE
+    except (IndexingError, RagError) as error:
+        tell(str(error))
+        return FAILED
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; Python must not complain at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    return status or ANSWERED
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        stdout().print(f"wenju {metadata.version('wenju')}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _wenju(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help=say("显示版本", "show the version")
+        ),
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command(cls=Command, help=say("提一个问题", "ask a question"))
+def ask(
+    question: Annotated[
+        str,
+        typer.Argument(
+            metavar="QUESTION",
+            help=say("问题；- 表示从标准输入读取", "the question; - reads it from stdin"),
+        ),
+    ],
+    document: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--document",
+            metavar="ID",
+            help=say("只在这个文档里找（可重复）", "search this document only (repeatable)"),
+        ),
+    ] = None,
+    library: LibraryOption = None,
+    embedder: EmbedderOption = None,
+    device: DeviceOption = None,
+    dtype: DtypeOption = None,
+    as_json: JsonFlag = False,
+) -> int:
+    """Answer one question; 3 where the answer is a refusal."""
+    from rag.answer import Chatbot  # noqa: PLC0415 - `wenju --help` needs none of it
+
+    settings = Settings.from_environment(
+        library=library, embedder=embedder, device=device, dtype=dtype
+    )
+    if question == "-":
+        question = sys.stdin.read(_LONGEST_INPUT).rstrip("\r\n")
+    with library_of(settings) as opened:
+        answer = Chatbot(opened, settings=settings).ask(question, documents=document)
+    if as_json:
+        _print_json(answer.to_dict())
+    else:
+        show_answer(stdout(), answer)
+    return REFUSED if answer.refused else ANSWERED
+
+
+@app.command(cls=Command, help=say("打开问答网页", "open the chat page"))
+def chat(
+    host: Annotated[
+        str, typer.Option("--host", metavar="ADDRESS", help=say("监听的地址", "address to serve"))
+    ] = "127.0.0.1",
+    port: Annotated[
+        int,
+        typer.Option(
+            "--port", metavar="PORT", min=1, max=65535, help=say("监听的端口", "port to serve")
+        ),
+    ] = 7860,
+    browser: Annotated[
+        bool,
+        typer.Option(
+            "--browser/--no-browser",
+            help=say("是否打开浏览器", "whether to open a browser"),
+        ),
+    ] = True,
+    library: LibraryOption = None,
+    embedder: EmbedderOption = None,
+    device: DeviceOption = None,
+    dtype: DtypeOption = None,
+) -> int:
+    """Serve the chat page until it is interrupted."""
+    from rag.answer import Chatbot  # noqa: PLC0415
+    from ui.web import serve  # noqa: PLC0415 - Gradio takes seconds to import
+
+    settings = Settings.from_environment(
+        library=library, embedder=embedder, device=device, dtype=dtype
+    )
+    with library_of(settings) as opened:
+        serve(Chatbot(opened, settings=settings), host=host, port=port, open_browser=browser)
+    return ANSWERED
+
+
+@app.command(cls=Command, help=say("把文件或文件夹加入资料库", "add files or folders"))
+def add(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="PATH...",
+            help=say("txt、md、jsonl 文件或文件夹", "txt, md or jsonl files, or folders"),
+        ),
+    ],
+    library: LibraryOption = None,
+    embedder: EmbedderOption = None,
+    device: DeviceOption = None,
+    dtype: DtypeOption = None,
+    as_json: JsonFlag = False,
+) -> int:
+    """Add what can be read and report the rest; 1 where something could not be read."""
+    from index.documents import read_documents  # noqa: PLC0415
+    from index.errors import DocumentError  # noqa: PLC0415
+
+    errors: list[DocumentError] = []
+
+    def note(error: DocumentError) -> None:
+        errors.append(error)
+        tell(str(error))
+
+    settings = Settings.from_environment(
+        library=library, embedder=embedder, device=device, dtype=dtype
+    )
+    found = chain.from_iterable(read_documents(path, on_error=note) for path in paths)
+    first = next(found, None)
+    if first is None:
+        return FAILED
+    with (
+        library_of(settings, create=True, lasting=True) as opened,
+        embedding_bar() as progress,
+    ):
+        report = opened.add(chain([first], found), progress=progress)
+    if as_json:
+        _print_json(asdict(report) | {"errors": [str(error) for error in errors]})
+    else:
+        stdout().print(
+            say(
+                f"新增 {report.added} 个文档，更新 {report.updated} 个，"
+                f"未变 {report.unchanged} 个；写入 {report.passages} 个段落。",
+                f"{report.added} documents added, {report.updated} updated, "
+                f"{report.unchanged} unchanged; {report.passages} passages written.",
+            )
+        )
+    return FAILED if errors else ANSWERED
+
+
+@app.command(cls=Command, help=say("列出资料库里的文档", "list the documents of the library"))
+def documents(
+    library: LibraryOption = None, embedder: EmbedderOption = None, as_json: JsonFlag = False
+) -> int:
+    """Print a line for each document."""
+    with library_of(Settings.from_environment(library=library, embedder=embedder)) as opened:
+        found = opened.documents()
+    if as_json:
+        _print_json([asdict(document) for document in found])
+        return ANSWERED
+    columns = (
+        say("编号", "id"),
+        say("标题", "title"),
+        say("加入时间", "added"),
+        say("字数", "characters"),
+        say("段落", "passages"),
+    )
+    rows = [(d.id, d.title, d.added, f"{d.chars:,}", f"{d.passages:,}") for d in found]
+    stdout().print(table(columns, rows, numbers=2))
+    return ANSWERED
+
+
+@app.command(cls=Command, help=say("从资料库移除文档", "remove documents from the library"))
+def remove(
+    ids: Annotated[
+        list[str],
+        typer.Argument(metavar="ID...", help=say("文档编号", "ids of documents")),
+    ],
+    library: LibraryOption = None,
+    embedder: EmbedderOption = None,
+) -> int:
+    """Remove documents; 1 where one of them is not there."""
+    settings = Settings.from_environment(library=library, embedder=embedder)
+    with library_of(settings, lasting=True) as opened:
+        missing = set(ids) - {document.id for document in opened.documents()}
+        removed = opened.remove(ids)
+    stdout().print(say(f"移除了 {removed} 个文档。", f"{removed} documents removed."))
+    for document_id in sorted(missing):
+        tell(
+            say(
+                f"资料库里没有文档 {document_id}；用 wenju documents 可以列出全部文档。",
+                f"There is no document {document_id} in the library; "
+                "`wenju documents` lists them all.",
+            )
+        )
+    return FAILED if missing else ANSWERED
+
+
+@app.command(cls=Command, help=say("用存下的原文重建索引", "build the indexes anew"))
+def rebuild(
+    library: LibraryOption = None,
+    embedder: EmbedderOption = None,
+    device: DeviceOption = None,
+    dtype: DtypeOption = None,
+) -> int:
+    """Embed and index all documents again, also those of another embedder or format."""
+    from index.library import rebuild_library  # noqa: PLC0415
+    from rag.default_library import default_folder, settings_embedder  # noqa: PLC0415
+
+    settings = Settings.from_environment(
+        library=library, embedder=embedder, device=device, dtype=dtype
+    )
+    folder = settings.library or default_folder()
+    with embedding_bar() as progress:
+        opened = rebuild_library(folder, settings_embedder(settings), progress=progress)
+    with opened:
+        info = opened.info()
+    stdout().print(
+        say(
+            f"已重建 {info.documents} 个文档、{info.passages} 个段落的索引。",
+            f"Rebuilt the indexes of {info.documents} documents, {info.passages} passages.",
+        )
+    )
+    return ANSWERED
+
+
+@app.command(cls=Command, help=say("显示资料库的情况", "show the state of the library"))
+def info(
+    library: LibraryOption = None, embedder: EmbedderOption = None, as_json: JsonFlag = False
+) -> int:
+    """Print what the library holds, how and where."""
+    with library_of(Settings.from_environment(library=library, embedder=embedder)) as opened:
+        found = opened.info()
+    if as_json:
+        _print_json(asdict(found))
+        return ANSWERED
+    lines = {
+        say("位置", "location"): found.location,
+        say("文档", "documents"): f"{found.documents:,}",
+        say("段落", "passages"): f"{found.passages:,}",
+        say("向量模型", "embedder"): say(
+            f"{found.embedder}（{found.dimension} 维）", f"{found.embedder} ({found.dimension}-d)"
+        ),
+        say("向量索引", "vector index"): found.vector_index,
+        say("改动次数", "generation"): f"{found.generation:,}",
+        say("占用磁盘", "on disk"): f"{found.bytes_on_disk / 1e6:,.1f} MB",
+    }
+    stdout().print(table(("", ""), list(lines.items())))
+    return ANSWERED
+
+
+app.command(
+    "eval", cls=Command, help=say("用问题集评测", "measure answers with a set of questions")
+)(evaluate_questions)
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))

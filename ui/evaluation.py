@@ -1,0 +1,256 @@
+"""`wenju eval`: a question set asked and measured, its report shown and written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from importlib import metadata
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rag.errors import EvaluationError
+from rag.settings import Settings
+from ui.language import say
+from ui.opening import embedding_bar, library_of
+from ui.options import DeviceOption, DtypeOption, EmbedderOption, LibraryOption
+from ui.terminal import progress_bar, stdout, tell
+
+if TYPE_CHECKING:
+    from index.library import DiskLibrary
+    from rag.questions import Question
+
+
+def evaluate_questions(
+    questions: Annotated[
+        Path | None,
+        typer.Option(
+            "--questions",
+            metavar="FILE",
+            help=say(
+                "问题集（JSONL），在资料库上评测；不写则用内置问题集和只含示例文章的新资料库",
+                "question set (JSONL) for the library; if none, the built-in set on a fresh "
+                "library of the seed article",
+            ),
+        ),
+    ] = None,
+    squad: Annotated[
+        Path | None,
+        typer.Option(
+            "--squad",
+            metavar="FILE",
+            help=say(
+                "SQuAD 格式的文件（CMRC、DRCD、XQuAD），其全部段落成为资料库",
+                "file in SQuAD layout (CMRC, DRCD, XQuAD); its paragraphs become the library",
+            ),
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", metavar="N", min=1, help=say("只问 N 个问题", "ask only N")),
+    ] = None,
+    sample_seed: Annotated[
+        int | None,
+        typer.Option(
+            "--sample-seed",
+            metavar="S",
+            help=say("随机抽取的种子；不写则取前 N 个", "seed of a random draw; else the first N"),
+        ),
+    ] = None,
+    given_document: Annotated[
+        bool,
+        typer.Option(
+            "--given-document",
+            help=say("只在问题所属的文档里找", "search the question's own document only"),
+        ),
+    ] = False,
+    hold_out: Annotated[
+        float,
+        typer.Option(
+            "--hold-out",
+            metavar="FRACTION",
+            min=0,
+            max=1,
+            help=say(
+                "这一比例的问题在隐藏其文档后提问，拒答才对",
+                "share asked with its document hidden, so that refusing is right",
+            ),
+        ),
+    ] = 0.0,
+    json_out: Annotated[
+        Path | None,
+        typer.Option(
+            "--json",
+            metavar="OUT",
+            help=say("报告写入 JSON 文件；- 为标准输出", "write the report as JSON; - is stdout"),
+        ),
+    ] = None,
+    html_out: Annotated[
+        Path | None,
+        typer.Option(
+            "--html", metavar="OUT", help=say("报告写入网页文件", "write the report as a page")
+        ),
+    ] = None,
+    baseline: Annotated[
+        Path | None,
+        typer.Option(
+            "--baseline",
+            metavar="OLD.json",
+            help=say("与以前的 JSON 报告比较", "compare with an older JSON report"),
+        ),
+    ] = None,
+    minimum: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--min",
+            metavar="METRIC=VALUE",
+            help=say("指标的下限，低于它则退出状态为 1（可重复）", "exit 1 below it (repeatable)"),
+        ),
+    ] = None,
+    library: LibraryOption = None,
+    embedder: EmbedderOption = None,
+    device: DeviceOption = None,
+    dtype: DtypeOption = None,
+) -> int:
+    """Ask every question, show and write the report; 1 where a minimum is not reached."""
+    if questions and squad:
+        raise typer.BadParameter(
+            say("与 --questions 不能同时用", "not together with --questions"), param_hint="--squad"
+        )
+    if hold_out and given_document:
+        raise typer.BadParameter(
+            say("与 --given-document 不能同时用", "not together with --given-document"),
+            param_hint="--hold-out",
+        )
+    from rag.answer import Chatbot  # noqa: PLC0415 - `wenju --help` needs none of it
+    from rag.evaluate import evaluate  # noqa: PLC0415
+    from rag.questions import sample_questions  # noqa: PLC0415
+    from rag.report import below, compare, read_report  # noqa: PLC0415
+    from rag.report_page import to_html  # noqa: PLC0415
+    from ui.report_tables import shortfall_message, show_report  # noqa: PLC0415
+
+    minimums = _minimums(minimum or ())
+    older = read_report(baseline) if baseline else None
+    settings = Settings.from_environment(
+        library=library, embedder=embedder, device=device, dtype=dtype
+    )
+    with _subject(settings, questions, squad, library) as (opened, asked), _asking() as progress:
+        report = evaluate(
+            Chatbot(opened, settings=settings),
+            opened,
+            sample_questions(asked, limit, sample_seed),
+            hold_out=hold_out,
+            given_document=given_document,
+            seed=sample_seed or 0,
+            settings=_described(settings, questions or squad, limit, sample_seed),
+            progress=progress,
+        )
+    comparison = compare(report, older) if older else None
+    if json_out != Path("-"):
+        show_report(stdout(), report, comparison)
+    if json_out:
+        _write(json.dumps(report.to_dict(), ensure_ascii=False, indent=1), json_out)
+    if html_out:
+        _write(to_html(report, comparison), html_out)
+    shortfalls = below(report, minimums)
+    for shortfall in shortfalls:
+        tell(shortfall_message(shortfall))
+    return 1 if shortfalls else 0
+
+
+def _minimums(texts: Sequence[str]) -> dict[str, float]:
+    """Read METRIC=VALUE before the minutes that an evaluation may take."""
+    from rag.report import LOWER_IS_BETTER, METRICS  # noqa: PLC0415
+
+    minimums: dict[str, float] = {}
+    for text in texts:
+        name, _, value = text.rpartition("=")
+        if name not in METRICS or name in LOWER_IS_BETTER:
+            known = ", ".join(metric for metric in METRICS if metric not in LOWER_IS_BETTER)
+            raise typer.BadParameter(
+                say(f"{text} 应写成 指标=值，指标有 {known}", f"{text} is not one of {known}"),
+                param_hint="--min",
+            )
+        try:
+            minimums[name] = float(value)
+        except ValueError as error:
+            raise typer.BadParameter(
+                say(f"{value} 不是数", f"{value} is not a number"), param_hint="--min"
+            ) from error
+    return minimums
+
+
+@contextmanager
+def _subject(
+    settings: Settings, questions: Path | None, squad: Path | None, library: Path | None
+) -> Iterator[tuple[DiskLibrary, list[Question]]]:
+    """Yield the library to ask and the questions to ask it."""
+    from rag.default_library import corpus_library, settings_embedder  # noqa: PLC0415
+    from rag.questions import read_questions, read_squad  # noqa: PLC0415
+
+    if squad:
+        documents, asked = read_squad(squad)
+        embedder = settings_embedder(settings)
+        with embedding_bar() as progress:
+            opened = corpus_library(documents, library, embedder, progress=progress)
+    elif questions or library:
+        asked = read_questions(questions) if questions else _fixed_questions()
+        opened = library_of(settings)
+    else:
+        asked = _fixed_questions()
+        opened = _seed_only(settings)
+    with opened:
+        yield opened, asked
+
+
+def _fixed_questions() -> list[Question]:
+    from rag.questions import read_questions  # noqa: PLC0415
+
+    with as_file(files("seeds") / "questions.jsonl") as path:
+        return read_questions(path)
+
+
+def _seed_only(settings: Settings) -> DiskLibrary:
+    """Return a new library of the seed article alone, so that added documents change nothing."""
+    from rag.default_library import seed_library, settings_embedder, temporary_folder  # noqa: PLC0415
+
+    with embedding_bar() as progress:
+        return seed_library(temporary_folder(), settings_embedder(settings), progress=progress)
+
+
+def _asking() -> AbstractContextManager[Callable[[int, int], None]]:
+    return progress_bar(say("正在提问", "Asking"), say("问", "questions"))
+
+
+def _described(
+    settings: Settings, source: Path | None, limit: int | None, sample_seed: int | None
+) -> dict[str, Any]:
+    """Return what a report says of how it was made."""
+    return {
+        "wenju": metadata.version("wenju"),
+        "question_set": source.name if source else "questions.jsonl",
+        "limit": limit,
+        "sample_seed": sample_seed,
+        "top_k": settings.top_k,
+        "threshold": settings.threshold,
+        "device": settings.device,
+        "dtype": settings.dtype,
+    }
+
+
+def _write(text: str, path: Path) -> None:
+    if path == Path("-"):
+        typer.echo(text)
+        return
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise EvaluationError(
+            say(
+                f"报告写不进 {path}：{error.strerror}。请换一个可写的位置。",
+                f"The report cannot be written to {path}: {error.strerror}. Name another place.",
+            )
+        ) from error
