@@ -28,6 +28,7 @@ _STATED = (
     re.compile(rf"^\W*{_DATE}\s*(?:{_TIME}|[^\w.]*(?:正文|来源|稿源)\s*:)"),
     re.compile(rf"{_DATE}(?:电|讯)"),
 )
+_AGENCY = re.compile(r"[^。！？]{0,60}?(?:日电|讯|消息)(?=[\s（(\w])")
 _DATE_OR_TIME = re.compile(rf"{_DATE}|{_TIME}")
 _FIRST_DATE = re.compile(_DATE)
 _BODY_LABEL = re.compile(r"\A[^。！？]{0,60}?正文[:：]\s*")
@@ -63,6 +64,14 @@ def published(text: str) -> str | None:
         if found and (stated := iso_date(found.group())):
             return stated
     return None
+
+
+def front_matter(text: str) -> str:
+    """Return what a text says about itself before it begins: front lines, and its dateline."""
+    lines = list(_head(text))
+    own = [line for line in lines if _is_front_matter(line)]
+    told = (found.group() for line in lines if (found := _AGENCY.match(line)))
+    return "\n".join([*own, *told])
 
 
 def iso_date(text: str) -> str | None:
