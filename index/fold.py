@@ -36,7 +36,7 @@ _SAME = str.maketrans(
 )
 """Characters that fold to one other character each, whatever stands beside them."""
 
-_PLAIN = r"\x00-\x7f\u4e00-\u9fff\u3400-\u4dbf\u3041-\u3096\u30a1-\u30fa\u30fc…" + re.escape(
+_PLAIN = r"\x00-\x7f\u4e00-\u9fff\u3400-\u4dbf\u3041-\u3096\u30a1-\u30fa\u30fc" + re.escape(
     "".join(map(chr, _SAME))
 )
 _PIECE = re.compile(

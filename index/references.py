@@ -50,6 +50,7 @@ _PROVINCES: Mapping[str, str] = {
     "新疆": "维吾尔自治区",
     **dict.fromkeys(("香港", "澳门"), "特别行政区"),
 }
+_SEAT = re.compile(r".{2,7}?[省市县区](?=.)")
 _NO_DISTRICTS = ("地区", "社区", "园区", "城区", "校区", "市区", "开发区", "经开区", "新区")
 
 
@@ -97,10 +98,10 @@ def _places_of(head: str) -> Mapping[str, str]:
     about come second, and only where one of a level stands out.
     """
     words = tagged(head)
-    names = [word.text for word in words if word.tag in ("ns", "nt")]
-    above = [word.text for word in tagged(front_matter(head)) if word.tag == "ns"]
+    names = _place_names(words)
+    above = _place_names(tagged(front_matter(head)))
     counts = Counter(map(_bare, names))
-    told = [name for name, count in Counter(names).items() if count > 1 for _ in range(count)]
+    told = _repeated(names)
     cities = [_bare(name) for name in above if _may_be_city(name)]
     city = max(cities, key=counts.__getitem__, default="") or _bare(_standing_out(told, "市"))
     provinces = [_bare(name) for name in above if _bare(name) in _PROVINCES]
@@ -114,9 +115,25 @@ def _places_of(head: str) -> Mapping[str, str]:
         "市": city and city + "市",
         "县": _standing_out(above, "县") or _standing_out(told, "县"),
         "区": _standing_out(above, "区") or _standing_out(told, "区"),
-        "校": _standing_out(told, "大学", "学院", "中学", "小学"),
+        "校": _standing_out(_repeated(_organisations(words)), "大学", "学院", "中学", "小学"),
     }
     return {level: name for level, name in found.items() if name}
+
+
+def _place_names(words: Iterable[Word]) -> list[str]:
+    """Return the places named, those that open an organisation's name too."""
+    places = [word.text for word in words if word.tag == "ns"]
+    seats = (_SEAT.match(name) for name in _organisations(words))
+    return places + [seat.group() for seat in seats if seat]
+
+
+def _organisations(words: Iterable[Word]) -> list[str]:
+    return [word.text for word in words if word.tag == "nt"]
+
+
+def _repeated(names: list[str]) -> list[str]:
+    counts = Counter(names)
+    return [name for name in names if counts[name] > 1]
 
 
 def _bare(name: str) -> str:
@@ -130,7 +147,7 @@ def _bare(name: str) -> str:
 def _may_be_city(name: str) -> bool:
     return (
         len(name) > 1
-        and not name.endswith(("县", "区", "州", "国"))
+        and not name.endswith(("县", "区", "自治州", "国"))
         and _PROVINCES.get(_bare(name), "市") == "市"
     )
 
