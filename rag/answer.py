@@ -2,15 +2,41 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Literal, Protocol
 
-from index.library import Hit
-from rag.citations import Claim, Citation
-from rag.follow_up import Turn
+from pydantic import TypeAdapter
+
+from index.documents import Document
+from index.library import Hit, Library
+from index.passages import Sentence
+from rag.citations import Citation, Claim, cite, distinct
+from rag.confidence import calibration, confidence, signals
+from rag.default_library import default_library
+from rag.errors import QuestionError
+from rag.examples import example_questions
+from rag.follow_up import Turn, resolve
+from rag.lists import partner, whole_list
+from rag.messages import Messages, messages
+from rag.question import analyse
+from rag.rarity import rarity
+from rag.reader import Reader, Span, SpanScorer
+from rag.sentences import ScoredSentence, score_sentences
+from rag.settings import Settings
+from rag.spans import Probe, probe
+from rag.summary import about, summarise
 
 Mode = Literal["extract", "llm", "llm→extract"]
+
+MAX_QUESTION_CHARS = 2000
+"""The longest question that is taken, in characters."""
+
+_UNREADABLE = re.compile(r"[\x00\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +68,21 @@ class Answer:
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values that `from_dict` reads back into an equal Answer."""
-        raise NotImplementedError
+        return _adapter().dump_python(self, mode="json")
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Answer:
-        """Read what `to_dict` wrote."""
-        raise NotImplementedError
+        """Read what `to_dict` wrote.
+
+        Raises:
+            pydantic.ValidationError: the data has another shape.
+        """
+        return _adapter().validate_python(dict(data))
+
+
+@cache
+def _adapter() -> TypeAdapter[Answer]:
+    return TypeAdapter(Answer)
 
 
 class Answerer(Protocol):
@@ -72,3 +107,366 @@ class Answerer(Protocol):
     ) -> Iterator[Answer]:
         """Yield the answer as it grows; the last one is what `ask` returns."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What an extraction found: claims with their sentences, the text, and its confidence."""
+
+    text: str
+    claims: tuple[tuple[str, str, Sentence], ...]
+    confidence: float
+
+
+@dataclass(slots=True)
+class _Clock:
+    """Milliseconds by stage."""
+
+    started: float = field(default_factory=time.perf_counter)
+    stages: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        before = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.stages[name] = (time.perf_counter() - before) * 1000
+
+    def read(self) -> dict[str, float]:
+        total = (time.perf_counter() - self.started) * 1000
+        return {name: round(ms, 3) for name, ms in (self.stages | {"total": total}).items()}
+
+
+class Chatbot:
+    """Answers questions from a library, by extraction, always with citations."""
+
+    def __init__(
+        self,
+        library: Library,
+        *,
+        settings: Settings | None = None,
+        reader: Reader | None = None,
+        notices: Sequence[str] = (),
+    ) -> None:
+        """Answer from `library`; `reader` finds the spans, `notices` go with every answer."""
+        self.library = library
+        self.settings = settings or Settings()
+        self._reader = reader or SpanScorer()
+        self._notices = tuple(notices)
+        self._say: Messages = messages(self.settings.lang)
+
+    def ask(
+        self,
+        question: str,
+        history: Sequence[Turn] = (),
+        *,
+        documents: Sequence[str] | None = None,
+        exclude_documents: Sequence[str] = (),
+    ) -> Answer:
+        """Answer one question.
+
+        Args:
+            question: at most `MAX_QUESTION_CHARS` characters; what cannot be encoded in it
+                becomes U+FFFD.
+            history: the turns before it, oldest first, from which a follow-up is completed.
+            documents: ids of the only documents to answer from, all if None.
+            exclude_documents: ids of documents to leave aside.
+
+        Raises:
+            QuestionError: the question is blank or too long.
+            IndexingError: the library cannot be read.
+        """
+        clock = _Clock()
+        question = self._checked(question)
+        with clock.stage("follow_up"):
+            resolved = resolve(question, history)
+            asked = analyse(resolved)
+        if asked.kind == "meta":
+            return self._answer(
+                question, resolved, clock, text=self._introduction(), confidence=1.0
+            )
+        with clock.stage("retrieve"):
+            hits = self.library.search(
+                resolved,
+                self.settings.top_k,
+                documents=documents,
+                exclude_documents=exclude_documents,
+            )
+        if not hits:
+            return self._answer(
+                question, resolved, clock, confidence=0.0, refusal=self._say.nothing_to_search
+            )
+        probed = probe(asked, rarity)
+        with clock.stage("read"):
+            sentences = self._sentences(probed, resolved, hits)
+            found = self._extract(probed, sentences)
+        with clock.stage("check"):
+            missing = self._missing_terms(probed)
+        threshold = self.settings.threshold
+        threshold = calibration().threshold if threshold is None else threshold
+        if found.confidence < threshold:
+            reason = self._refusal(missing)
+            return self._answer(
+                question, resolved, clock, hits, found.confidence, refusal=reason, missing=missing
+            )
+        with clock.stage("cite"):
+            claims = self._cited(found)
+        return self._answer(
+            question, resolved, clock, hits, found.confidence, text=found.text, claims=claims
+        )
+
+    def stream(
+        self,
+        question: str,
+        history: Sequence[Turn] = (),
+        *,
+        documents: Sequence[str] | None = None,
+        exclude_documents: Sequence[str] = (),
+    ) -> Iterator[Answer]:
+        """Yield the answer as it grows; the last one is what `ask` returns.
+
+        An extracted answer is there at once, so it is the only one.
+        """
+        yield self.ask(question, history, documents=documents, exclude_documents=exclude_documents)
+
+    def examples(self, count: int = 4) -> list[str]:
+        """Return up to `count` questions that the library can answer."""
+        return example_questions(self.library, count, self._say)
+
+    def _checked(self, question: str) -> str:
+        if not question.strip():
+            raise QuestionError(self._say.blank_question)
+        if len(question) > MAX_QUESTION_CHARS:
+            raise QuestionError(self._say.long_question.format(len(question), MAX_QUESTION_CHARS))
+        return _UNREADABLE.sub("\ufffd", question)
+
+    def _introduction(self) -> str:
+        titles = [document.title for document in self.library.documents()]
+        shown = "、".join(f"《{title}》" for title in titles[:3])
+        return self._say.introduction(len(titles), shown, self.examples())
+
+    def _sentences(self, probed: Probe, resolved: str, hits: Sequence[Hit]) -> list[ScoredSentence]:
+        vectors = self.library.sentence_embeddings([hit.passage.id for hit in hits])
+        return score_sentences(probed, hits, self.library.embed_question(resolved), vectors)
+
+    def _extract(self, probed: Probe, sentences: Sequence[ScoredSentence]) -> _Found:
+        if probed.asked.kind == "summary":
+            return self._summary(probed, sentences)
+        spans = self._reader.read(probed, sentences)
+        sure = confidence(signals(probed, spans, sentences))
+        if probed.asked.kind == "yes-no" or not spans:
+            best = sentences[0]
+            return _whole(best, sure)
+        return _of_span(probed, spans[0], sure)
+
+    def _summary(self, probed: Probe, sentences: Sequence[ScoredSentence]) -> _Found:
+        document_id = sentences[0].hit.passage.document_id
+        if is_whole_document(probed):
+            chosen, sure = summarise(self.library, document_id), 1.0
+        else:
+            chosen = about(sentences)
+            sure = confidence(signals(probed, (), sentences))
+        text = "".join(s.text for s in chosen)
+        return _Found(text, tuple((s.text, document_id, s) for s in chosen), sure)
+
+    def _missing_terms(self, probed: Probe) -> tuple[str, ...]:
+        """Return the question's terms that no passage holds, none for other languages."""
+        if not probed.asked.chinese:
+            return ()
+        terms = [term for term, weight in probed.terms if weight > 0 and len(term) > 1]
+        parts = {term: _pairs(term) for term in terms}
+        every = list(dict.fromkeys(part for term in terms for part in parts[term]))
+        counts = dict(zip(every, self.library.passage_counts(every), strict=True))
+        return tuple(t for t in terms if min(counts[part] for part in parts[t]) == 0)
+
+    def _refusal(self, missing: Sequence[str]) -> str:
+        if missing:
+            return self._say.refused_missing.format("、".join(f"“{term}”" for term in missing))
+        return self._say.refused
+
+    def _cited(self, found: _Found) -> tuple[Claim, ...]:
+        documents: dict[str, Document] = {}
+        for _, document_id, _ in found.claims:
+            if document_id not in documents:
+                documents[document_id] = self.library.document(document_id)
+        return cite((text, documents[document_id], s) for text, document_id, s in found.claims)
+
+    def _answer(
+        self,
+        question: str,
+        resolved: str,
+        clock: _Clock,
+        hits: Sequence[Hit] = (),
+        confidence: float = 0.0,
+        *,
+        text: str = "",
+        claims: tuple[Claim, ...] = (),
+        refusal: str = "",
+        missing: tuple[str, ...] = (),
+    ) -> Answer:
+        return Answer(
+            question=question,
+            resolved_question=resolved,
+            text=text,
+            claims=claims,
+            citations=distinct(claims),
+            hits=tuple(hits),
+            confidence=confidence,
+            refused=bool(refusal),
+            refusal_reason=refusal,
+            missing_terms=missing,
+            notices=self._notices,
+            mode="extract",
+            model=self._reader.name,
+            timings_ms=clock.read(),
+        )
+
+
+def answer(question: str, *, history: Sequence[Turn] = (), **settings: Any) -> Answer:
+    """Answer a question from the default library, which holds the seed article.
+
+    `settings` are those of `Settings`; `WENJU_*` variables stand behind them. The library is
+    opened once and kept for the next call.
+
+    Raises:
+        QuestionError: the question is blank or too long.
+        SettingsError: a setting is unknown or impossible.
+        IndexingError: the library cannot be read.
+    """
+    return _chatbot(Settings.from_environment(**settings)).ask(question, history)
+
+
+@cache
+def _chatbot(settings: Settings) -> Chatbot:
+    library, notices = default_library(settings)
+    return Chatbot(library, settings=settings, notices=notices)
+
+
+def is_whole_document(probed: Probe) -> bool:
+    """Tell whether a summary is asked of the document and not of a topic in it."""
+    return not any(weight > 0 and term not in _SUMMARY_WORDS for term, weight in probed.terms)
+
+
+_SUMMARY_WORDS = frozenset(
+    [
+        "文章",
+        "文",
+        "本文",
+        "全文",
+        "文中",
+        "这篇",
+        "篇",
+        "报道",
+        "新闻",
+        "文档",
+        "材料",
+        "资料",
+        "内容",
+        "主要",
+        "主要内容",
+        "讲",
+        "讲述",
+        "讲了",
+        "说",
+        "写",
+        "谈",
+        "介绍",
+        "概括",
+        "概述",
+        "总结",
+        "摘要",
+        "归纳",
+        "大意",
+        "主旨",
+        "中心",
+        "中心思想",
+        "思想",
+        "简要",
+        "简单",
+        "简短",
+        "简述",
+        "一下",
+        "用",
+        "几句话",
+        "一句话",
+        "两句话",
+        "三句话",
+        "话",
+        "句",
+        "帮",
+        "我",
+        "做",
+        "个",
+        "份",
+        "关于",
+        "事",
+        "事情",
+        "总体",
+        "大概",
+        "通篇",
+        "这",
+        "描述",
+        "要点",
+        "核心",
+        "整体",
+        "下",
+        "帮忙",
+        "给",
+        "一句",
+        "几句",
+        "两句",
+        "三句",
+        "篇文章",
+        "summary",
+        "summarize",
+        "summarise",
+        "article",
+        "document",
+        "text",
+        "news",
+        "story",
+        "about",
+        "main",
+        "idea",
+        "point",
+        "points",
+        "topic",
+        "please",
+        "give",
+        "me",
+        "tell",
+        "you",
+        "can",
+    ]
+)
+
+
+def _pairs(term: str) -> list[str]:
+    """Return what must all stand in the library for the term to be known there."""
+    if term.isascii() or len(term) < 3:
+        return [term]
+    return [term[k : k + 2] for k in range(len(term) - 1)]
+
+
+def _whole(best: ScoredSentence, sure: float) -> _Found:
+    sentence, document_id = best.sentence, best.hit.passage.document_id
+    return _Found(sentence.text, ((sentence.text, document_id, sentence),), sure)
+
+
+def _of_span(probed: Probe, span: Span, sure: float) -> _Found:
+    """Make the answer of the best span: its partner, its whole list, or itself."""
+    scored = span.sentence
+    document_id = scored.hit.passage.document_id
+    paired = partner(probed, scored.parsed)
+    if paired:
+        items = (paired,)
+    elif probed.asked.several:
+        items = whole_list(span)
+    else:
+        items = ((span.first, span.last),)
+    texts = [
+        scored.sentence.text[slice(*scored.parsed.offsets(first, last))] for first, last in items
+    ]
+    claims = tuple((text, document_id, scored.sentence) for text in texts)
+    return _Found("、".join(texts), claims, sure)

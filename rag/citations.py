@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from index.documents import Document
+from index.passages import Sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +40,40 @@ class Claim:
     citations: tuple[Citation, ...]
     supported: bool
     problems: tuple[str, ...] = ()
+
+
+def cite(claims: Iterable[tuple[str, Document, Sentence]]) -> tuple[Claim, ...]:
+    """Tie each claim to its sentence; a sentence cited twice keeps its number."""
+    numbers: dict[tuple[str, int, int], int] = {}
+    made: list[Claim] = []
+    for text, document, sentence in claims:
+        key = (document.id, sentence.start, sentence.end)
+        number = numbers.setdefault(key, len(numbers) + 1)
+        made.append(Claim(text, (_citation(number, document, sentence),), supported=True))
+    return tuple(made)
+
+
+def distinct(claims: Sequence[Claim]) -> tuple[Citation, ...]:
+    """Return the citations of all claims, each once, in the order of their numbers."""
+    found = {c.number: c for claim in claims for c in claim.citations}
+    return tuple(found[number] for number in sorted(found))
+
+
+def _citation(number: int, document: Document, sentence: Sentence) -> Citation:
+    return Citation(
+        number=number,
+        document_id=document.id,
+        title=document.title,
+        source=document.source,
+        start=sentence.start,
+        end=sentence.end,
+        quote=document.text[sentence.start : sentence.end],
+        page=_page(document.meta.get("pages"), sentence.start),
+    )
+
+
+def _page(starts: Any, offset: int) -> int | None:
+    """Return the page that an offset is on, `starts` being the offset of each page's start."""
+    if not isinstance(starts, list):
+        return None
+    return max(1, sum(start <= offset for start in starts))

@@ -1,9 +1,18 @@
-"""Follow-up questions completed from the turns before them, without a language model."""
+"""Follow-up questions completed from the turns before them, without a language model.
+
+A question that leans on the conversation ("那总投资呢？", "它的目标产值？") is joined with what
+the last complete question was about; any other is left as it is.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+from index.words import Word, tagged
+from rag.question import Asked, analyse
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,3 +21,167 @@ class Turn:
 
     role: Literal["user", "assistant"]
     content: str
+
+
+_PRONOUN = re.compile(
+    r"(?:它们?|他们?|她们?|牠)(?=$|[^俩])|(?<![与尤极])其(?![实中他它次余间])"
+    r"|(?:这|那|该|此)(?:一|两|几|些)?(?:个|家|位|项|条|座|所|种|款|次|场|件|支|批|处|届|部|份|些)?"
+    r"(?:公司|企业|医院|项目|产业园|园区|小镇|基地|机构|团队|城市|人|铁路|高铁|学校|单位|活动|政策|协会|集团|联盟|比赛|大赛|产品|材料|论坛|会议|工程|平台|系统|地方|数字|技术|措施|制度)?"
+)
+_LEADING = re.compile(
+    r"^(?:那么|那|还有|另外|然后|接着|再问一下|再问|请问|以及|至于|而|哦|嗯|好的?|对了)[,，\s]*"
+)
+_ELLIPSIS = re.compile(r"呢[?？!！。.\s]*$")
+_ENGLISH = re.compile(
+    r"\b(?:it|its|they|their|them|he|his|him|she|her|this|that|these|those|there)\b"
+    r"|^(?:and|what about|how about)\b",
+    re.IGNORECASE,
+)
+_ATTRIBUTE_QUESTION = {
+    "number": "是多少？",
+    "date": "是什么时候？",
+    "place": "在哪里？",
+}
+
+
+def resolve(question: str, history: Sequence[Turn]) -> str:
+    """Return the question made complete from the turns before it, or as it is."""
+    asked_before = [
+        turn.content for turn in history if turn.role == "user" and turn.content.strip()
+    ]
+    if not asked_before or analyse(question).kind in ("meta", "summary"):
+        return question
+    topic = _last_complete(asked_before)
+    if not analyse(question).chinese:
+        return f"{question} ({topic})" if _ENGLISH.search(question) else question
+    replied = next((t.content for t in reversed(history) if t.role == "assistant"), "")
+    return _complete(question, topic, replied.strip())
+
+
+def _last_complete(asked: Sequence[str]) -> str:
+    """Resolve the user's earlier questions one after the other and return the last."""
+    topic = asked[0]
+    for question in asked[1:]:
+        topic = _complete(question, topic, "")
+    return topic
+
+
+def _complete(question: str, topic: str, replied: str) -> str:
+    body = _LEADING.sub("", question.strip())
+    led = body != question.strip()
+    before = analyse(topic)
+    subject = _subject(before, replied)
+    if not subject:
+        return question
+    if _ELLIPSIS.search(body) and (led or not _has_gap(body)):
+        return _swap(_ELLIPSIS.sub("", body), topic, before, subject)
+    pronoun = _pronoun(body)
+    if pronoun:
+        head, tail = body[: pronoun.start()], body[pronoun.end() :]
+        return f"{head}{subject}{tail}"
+    if led or _is_bare(body):
+        return f"{subject}{body}" if not _mentions(body, subject) else body
+    return question
+
+
+def _pronoun(body: str) -> re.Match[str] | None:
+    return next(
+        (m for m in _PRONOUN.finditer(body) if m.group() not in ("这", "那") or m.start() == 0),
+        None,
+    )
+
+
+def _has_gap(body: str) -> bool:
+    asked = analyse(body)
+    return asked.gap_end > asked.gap_start
+
+
+def _swap(body: str, topic: str, before: Asked, subject: str) -> str:
+    """Put what is newly named in the place of its like in the question before.
+
+    "市人民医院和哪家医院合作？" + "那市中医医院呢" swaps the hospitals; what has no like there
+    ("总投资") is asked of the subject.
+    """
+    like = _like(body, before)
+    if like:
+        return topic.replace(like, body, 1)
+    body = body.lstrip("的")
+    ending = _ATTRIBUTE_QUESTION.get(analyse(body).kind, "是什么？")
+    if _has_gap(body):
+        ending = "？"
+    pronoun = _pronoun(body)
+    if pronoun:
+        return f"{body[: pronoun.start()]}{subject}{body[pronoun.end() :]}{ending}"
+    return f"{subject}{'' if _mentions(body, subject) else '的'}{body}{ending}"
+
+
+def _like(body: str, before: Asked) -> str:
+    """Return the phrase of the earlier question that is of one kind with `body`, or ""."""
+    for phrase in sorted(_phrases(before), key=len, reverse=True):
+        if (
+            phrase != body
+            and len(phrase) > 1
+            and ((phrase[-1] == body[-1] and len(body) > 1) or (_proper(phrase) and _proper(body)))
+        ):
+            return phrase
+    return ""
+
+
+def _proper(text: str) -> bool:
+    words = tagged(text)
+    return bool(words) and words[-1].tag.startswith(("nr", "ns", "nt", "nz"))
+
+
+def _subject(before: Asked, replied: str) -> str:
+    """Return what the conversation is about: the longest phrase of the question before.
+
+    A question for a name ("谁…", "哪家…") makes its answer the subject.
+    """
+    if before.kind in ("person", "organisation") and 0 < len(replied) <= 30 and "、" not in replied:
+        return replied.rstrip("。.!！")
+    phrases = _phrases(before)
+    return max(phrases, key=lambda p: (_specific(p), len(p)), default="")
+
+
+def _specific(phrase: str) -> int:
+    return int(any(w.tag.startswith(("nr", "ns", "nt", "nz")) for w in tagged(phrase)))
+
+
+def _phrases(asked: Asked) -> list[str]:
+    """Return the noun phrases of a question outside its gap, as written there (folded)."""
+    phrases: list[str] = []
+    run: list[Word] = []
+    for word in [*asked.words, None]:
+        in_gap = word is not None and word.start < asked.gap_end and asked.gap_start < word.end
+        if (
+            word is not None
+            and not in_gap
+            and _nominal(word)
+            and (not run or run[-1].end == word.start)
+        ):
+            run.append(word)
+            continue
+        if run:
+            phrases.append(asked.text[run[0].start : run[-1].end])
+        run = [word] if word is not None and not in_gap and _nominal(word) else []
+    return [p for p in phrases if len(p) > 1 and p not in ("时候", "时间", "名字", "情况", "什么")]
+
+
+def _nominal(word: Word) -> bool:
+    return word.tag.startswith(
+        ("n", "vn", "an", "j", "l", "b", "eng", "s", "i", "m", "q")
+    ) and word.text not in (
+        "请问",
+        "问",
+    )
+
+
+def _is_bare(body: str) -> bool:
+    """Tell whether a question names nothing of its own to ask about."""
+    asked = analyse(body)
+    named = [p for p in _phrases(asked) if p != asked.focus]
+    return not named or (len(body) <= 8 and not any(_specific(p) for p in named))
+
+
+def _mentions(body: str, subject: str) -> bool:
+    return subject in body or (len(subject) > 3 and subject[-3:] in body)

@@ -1,0 +1,49 @@
+"""Example questions made from a library's own documents."""
+
+from __future__ import annotations
+
+import re
+
+from index.library import Library
+from rag.messages import Messages
+from rag.spans import parse
+
+_NUMBER = re.compile(r"^(?:约|近|超过?|逾)?\d[\d,.]*(?:[多余来]?[百千万亿]*[多余]?)?")
+_DOCUMENTS = 3
+
+
+def example_questions(library: Library, count: int, say: Messages) -> list[str]:
+    """Return up to `count` questions that the first documents answer: a summary, headings, numbers."""
+    questions: list[str] = []
+    documents = library.documents()[:_DOCUMENTS]
+    for document in documents:
+        passages = library.passages(document.id)
+        sentences = [s.text for passage in passages for s in passage.sentences()]
+        asked = [question for s in sentences if (question := ask_for_number(s))]
+        spaced = asked[:: max(1, len(asked) // count)]
+        headings = [say.about_heading.format(p.heading) for p in passages if p.heading]
+        questions += [say.about_document, *spaced[: max(1, count - 2)], *headings[:1]]
+        if len(documents) > 1:
+            questions.remove(say.about_document)
+    return list(dict.fromkeys(questions))[:count]
+
+
+def ask_for_number(sentence: str) -> str | None:
+    """Turn the first clause with one quantity into a question for it, None if there is none.
+
+    "企业开办时间压缩至3个工作日以内" becomes "企业开办时间压缩至多少个工作日以内？".
+    """
+    parsed = parse(sentence)
+    for number in sorted(set(parsed.clause.tolist())):
+        tokens = [t for t, c in zip(parsed.tokens, parsed.clause, strict=True) if c == number]
+        tokens = [t for t in tokens if t.tag != "x" or t.text not in ",，。；;.!?！？:："]
+        quantities = [t for t in tokens if t.tag == "Q" and _NUMBER.match(t.text)]
+        if len(quantities) != 1 or len(tokens) < 4 or tokens[0].tag not in ("n", "nz", "ns", "nt"):
+            continue
+        start, end = parsed.folded.span(tokens[0].start, tokens[-1].end)
+        if not 10 <= end - start <= 30 or quantities[0] is tokens[0]:
+            continue
+        at, to = parsed.folded.span(quantities[0].start, quantities[0].end)
+        asked = _NUMBER.sub("多少", sentence[at:to], count=1)
+        return f"{sentence[start:at]}{asked}{sentence[to:end]}？"
+    return None

@@ -1,0 +1,59 @@
+"""Lists and pairings: a span widened to its whole list, or turned to its partner."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rag.reader import Span
+from rag.spans import Parsed, Probe, matched_characters
+
+Item = tuple[int, int]
+"""First and last token of one item, inclusive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """Two lists of one length that "分别" pairs item by item."""
+
+    left: tuple[Item, ...]
+    right: tuple[Item, ...]
+
+
+def whole_list(span: Span) -> tuple[Item, ...]:
+    """Return the items of the list that the span is in or over; the span alone if none."""
+    for group in span.sentence.parsed.groups:
+        if group[0][0] <= span.last and span.first <= group[-1][1]:
+            return group
+    return ((span.first, span.last),)
+
+
+def partner(probe: Probe, parsed: Parsed) -> Item | None:
+    """Return the item paired with the one that the question names, if "分别" pairs any."""
+    pairing = find_pairing(parsed)
+    if pairing is None or probe.asked.several:
+        return None
+    left = [_named(probe, parsed, item) for item in pairing.left]
+    right = [_named(probe, parsed, item) for item in pairing.right]
+    if max(left) >= max(right) and max(left) > 0.5:
+        return pairing.right[left.index(max(left))]
+    if max(right) > 0.5:
+        return pairing.left[right.index(max(right))]
+    return None
+
+
+def find_pairing(parsed: Parsed) -> Pairing | None:
+    """Return the first two lists of one length with 分别 between them or just before the second."""
+    for left in parsed.groups:
+        for right in parsed.groups:
+            between = range(left[-1][1] + 1, right[0][0])
+            if len(left) == len(right) and any(
+                parsed.tokens[k].text in ("分别", "各", "依次") for k in between
+            ):
+                return Pairing(left, right)
+    return None
+
+
+def _named(probe: Probe, parsed: Parsed, item: Item) -> float:
+    """Return the share of an item's characters that the question says."""
+    start, end = parsed.tokens[item[0]].start, parsed.tokens[item[1]].end
+    return float(matched_characters(probe, parsed)[start:end].mean())

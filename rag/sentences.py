@@ -1,0 +1,94 @@
+"""Which sentences of the passages found speak to the question, by words and by meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.fold import fold
+from index.library import Hit
+from index.passages import Sentence
+from rag.spans import Parsed, Probe, coverage, parse
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredSentence:
+    """A sentence of a hit with its scores for one question.
+
+    `cosine` is its likeness in meaning, `covered` the weighted share of the question's words
+    that it says, in [0, 1]; `fused` joins both, in [0, 1] among the sentences of one question.
+    `scores` are the numbers that span features take.
+    """
+
+    hit: Hit
+    sentence: Sentence
+    parsed: Parsed
+    cosine: float
+    covered: float
+    covered_nearby: float
+    fused: float
+    scores: tuple[float, ...]
+
+
+def score_sentences(
+    probe: Probe,
+    hits: Sequence[Hit],
+    question: NDArray[np.float32],
+    sentences: Sequence[NDArray[np.float32]],
+) -> list[ScoredSentence]:
+    """Score all sentences of the hits, best first.
+
+    Args:
+        probe: the question.
+        hits: the passages found.
+        question: the question's unit vector, `(d,)`.
+        sentences: for each hit the unit vectors of its sentences, `(s, d)`.
+    """
+    parts = [(hit, s) for hit in hits for s in hit.passage.sentences()]
+    if not parts:
+        return []
+    cosines = np.concatenate([vectors @ question for vectors in sentences])
+    weights = np.array([weight for _, weight in probe.terms])
+    total = weights.sum() or 1.0
+    parsed = [parse(sentence.text) for _, sentence in parts]
+    shares = np.array([coverage(probe, p.folded.text) for p in parsed]).reshape(len(parts), -1)
+    covered = shares @ weights / total
+    nearby = _nearby(probe, hits) @ weights / total
+    fused = 0.5 * _spread(cosines) + 0.5 * _spread(covered)
+    order = np.argsort(-fused, kind="stable")
+    position = {id(hit): k for k, hit in enumerate(hits)}
+    return [
+        ScoredSentence(
+            hit=parts[k][0],
+            sentence=parts[k][1],
+            parsed=parsed[k],
+            cosine=float(cosines[k]),
+            covered=float(covered[k]),
+            covered_nearby=float(max(nearby[position[id(parts[k][0])]], covered[k])),
+            fused=float(fused[k]),
+            scores=(
+                float(cosines[k] - 0.85) * 10,
+                float(cosines[k] - cosines.max()) * 20,
+                float(covered[k]),
+                float(covered[k] - covered.max()),
+                float(nearby[position[id(parts[k][0])]]),
+                float(fused[k]),
+            ),
+        )
+        for k in order
+    ]
+
+
+def _nearby(probe: Probe, hits: Sequence[Hit]) -> NDArray[np.float64]:
+    """Return what each passage with its heading says of the question's terms, `(hits, terms)`."""
+    texts = [f"{hit.passage.heading}\n{hit.passage.text}" for hit in hits]
+    return np.array([coverage(probe, fold(text).text) for text in texts]).reshape(len(hits), -1)
+
+
+def _spread(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Stretch values over [0, 1]; all 1 where they are equal."""
+    low, high = values.min(), values.max()
+    return np.ones_like(values) if high == low else (values - low) / (high - low)

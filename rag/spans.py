@@ -1,0 +1,803 @@
+"""Candidate answer spans of a sentence and the features that a scorer weighs them by."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.fold import Folded, fold
+from index.words import tagged
+from rag.question import KINDS, Asked
+
+MAX_TOKENS = 12
+"""The longest candidate that need not begin or end at a clause border, in tokens."""
+
+MAX_CHARS = 80
+"""The longest candidate of whole clauses, in characters."""
+
+_NUMERAL = r"(?:\d[\d,]*(?:\.\d+)?|[一二三四五六七八九十百千两〇零半][一二三四五六七八九十百千万亿〇零点]*)"
+_SCALE = r"(?:[多余来几]?[百千万亿兆]{0,3}[多余]?)"
+_TIME_UNIT = (
+    r"(?:个?(?:工作日|小时|月|星期|世纪|季度|学期)|分钟|秒钟?|天|周年?|年(?![0-9底初末])|岁|载)"
+)
+_UNIT = (
+    rf"(?:{_TIME_UNIT}|个?百分点|%|‰|℃|摄氏度|度|平方公里|平方千米|平方米|立方米|公里|千米|厘米|毫米|米|公顷|亩|英里|英尺|海里"
+    r"|亿?美元|欧元|日元|港元|英镑|卢布|人民币|元|块钱?|吨|公斤|千克|克|斤|磅|升|千瓦时?|兆瓦|瓦|人次|人|名|位|户|家|所|座|项"
+    r"|条|支|只|套|台|辆|架|艘|种|类|部|本|篇|份|件|次|场|届|层|栋|间|张|对|双|片|块|股|代|期|批|点|成|倍|字|页|集|票|胜|球|枚|颗|棵|株"
+    r"|头|匹|桶|步|首|卷|章|幅|道|口|组|队|班|门|个|处|款|例|起|宗|笔|发|样|轮|强|大|级|号|街|站|线|路|世|任|师|团|营|连|军|元|国|省|市|县|镇|乡|村)"
+)
+_MORE = r"(?:以上|以下|以内|之内|以外|左右|上下|[多余])?"
+_ABOUT = r"(?:约|近|超过?|逾|不足|不到|至少|最多|将近|大约|接近|第)?"
+_QUANTITY = re.compile(
+    rf"{_ABOUT}(?:{_NUMERAL}{_SCALE}{_UNIT}?(?:至|到|-|~|—|－)){{0,1}}"
+    rf"(?:\d[\d,]*(?:\.\d+)?{_SCALE}(?:{_UNIT})?|{_NUMERAL}{_SCALE}{_UNIT}){_MORE}|百分之{_NUMERAL}|\d+分之\d+|{_NUMERAL}分之{_NUMERAL}"
+)
+_DAY = r"(?:\d{1,2}|[一二三四五六七八九十]{1,3})[日号](?:上午|下午|晚上?|凌晨|中午|傍晚|早上|夜)?(?:\d{1,2}[时点](?:\d{1,2}分|半|许)?)?"
+_MONTH = rf"(?:\d{{1,2}}|[一二三四五六七八九十]{{1,2}})月(?:份|底|初|末|中旬|上旬|下旬|(?:{_DAY}))?"
+_YEAR = r"(?:(?:公元前?|西元前?|民国)?(?:\d{2,4}|[一二三四五六七八九〇零]{2,4})年代?|[今去前明后当同次翌每]年|(?:公元)?前?\d{1,2}世纪(?:\d{2}年代)?(?:初|末|中)?期?)"
+_ONE_DATE = (
+    rf"(?:{_YEAR}(?:{_MONTH}|底|初|末|间|春|夏|秋|冬|[春夏秋冬]季)?|{_MONTH}|{_DAY}|[年月]底|[年月]初|年末"
+    r"|\d{4}[-/]\d{1,2}[-/]\d{1,2}(?: \d{1,2}:\d{2}(?::\d{2})?)?|\d{1,2}:\d{2}(?::\d{2})?)"
+)
+_DATE = re.compile(rf"(?:近|未来|过去)?{_ONE_DATE}(?:(?:至|到|-|~|—|－){_ONE_DATE})?")
+_SPAN_OF_TIME = re.compile(rf"(?:{_ABOUT}{_NUMERAL}{_SCALE}{_TIME_UNIT}){_MORE}$")
+
+_OPENING, _CLOSING = '“‘「『《〈(【["', '”’」』》〉)】]"'
+_STRONG_END = frozenset(",;:。!?…\n，；：！？.")
+_COPULA = frozenset(
+    [
+        "是",
+        "为",
+        "叫",
+        "称",
+        "即",
+        "指",
+        "系",
+        "乃",
+        "名为",
+        "称为",
+        "叫做",
+        "叫作",
+        "改名",
+        "更名为",
+        "成为",
+        "作为",
+        "属于",
+        "位于",
+        "分别",
+        "包括",
+        "包含",
+        "有",
+        "达",
+        "共",
+        "达到",
+        "至",
+        "到",
+    ]
+)
+_ENUMERATION_END = frozenset(("等", "等等", "分别"))
+_AND = frozenset(["和", "与", "及", "以及", "暨", "或"])
+_TAGS = (
+    "n",
+    "nr",
+    "ns",
+    "nt",
+    "nz",
+    "Q",
+    "T",
+    "v",
+    "a",
+    "d",
+    "p",
+    "c",
+    "u",
+    "r",
+    "x",
+    "f",
+    "m",
+    "o",
+)
+_TAG_INDEX = {tag: number for number, tag in enumerate(_TAGS)}
+_FUNCTION = frozenset(["p", "c", "u", "x", "d", "r", "y", "e", "o"])
+_ORGANISATION = re.compile(
+    r"(?:公司|集团|医院|大学|学院|学校|中学|小学|研究院|研究所|委员会|银行|协会|学会|中心|局|厅|部|院|所|社|委|办|会|队|厂|党|政府|机构|组织|联盟|基金会|报|台|站|馆|店)$"
+)
+_PLACE = re.compile(
+    r"(?:省|市|县|区|镇|乡|村|街|路|州|国|岛|山|河|湖|海|江|港|湾|洲|城|站|寺|庙|园|馆|楼|桥|宫|院|里|内|上|地区|附近)$"
+)
+_STOP = frozenset(
+    [
+        "的",
+        "了",
+        "是",
+        "在",
+        "和",
+        "与",
+        "及",
+        "或",
+        "也",
+        "都",
+        "就",
+        "还",
+        "又",
+        "被",
+        "把",
+        "将",
+        "对",
+        "从",
+        "到",
+        "由",
+        "于",
+        "以",
+        "之",
+        "而",
+        "所",
+        "其",
+        "这",
+        "那",
+        "此",
+        "该",
+        "吗",
+        "呢",
+        "吧",
+        "啊",
+        "呀",
+        "有",
+        "为",
+        "中",
+        "上",
+        "下",
+        "里",
+        "年",
+        "月",
+        "日",
+        "个",
+        "请问",
+        "问",
+        "一下",
+        "请",
+        "告诉",
+        "我",
+        "你",
+        "知道",
+        "什么",
+        "多少",
+        "哪",
+        "谁",
+        "怎么",
+        "如何",
+        "the",
+        "a",
+        "an",
+        "of",
+        "in",
+        "on",
+        "at",
+        "to",
+        "is",
+        "are",
+        "was",
+        "were",
+        "did",
+        "does",
+        "do",
+        "has",
+        "have",
+        "by",
+        "for",
+        "and",
+        "with",
+        "what",
+        "which",
+        "who",
+        "how",
+        "when",
+        "where",
+        "why",
+        "it",
+        "its",
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A word, quantity or date at `[start, end)` of the folded sentence, with a coarse tag."""
+
+    text: str
+    start: int
+    end: int
+    tag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A sentence made ready: folded, cut into tokens, its candidate spans listed.
+
+    `candidates` is `(n, 2) int32`: first and last token (inclusive) of each candidate.
+    `groups` are the coordinations in it, each a tuple of (first, last) tokens of its items.
+    """
+
+    source: str
+    folded: Folded
+    tokens: tuple[Token, ...]
+    candidates: NDArray[np.int32]
+    groups: tuple[tuple[tuple[int, int], ...], ...]
+    clause: NDArray[np.int32]
+
+    def offsets(self, first: int, last: int) -> tuple[int, int]:
+        """Return where tokens `first` to `last` stand in `source`, half-open."""
+        return self.folded.span(self.tokens[first].start, self.tokens[last].end)
+
+
+@lru_cache(maxsize=20_000)
+def parse(sentence: str) -> Parsed:
+    """Cut a sentence into tokens and list its candidate spans."""
+    folded = fold(sentence)
+    tokens = tuple(_tokens(sentence, folded))
+    clause = _clauses(tokens)
+    groups = _coordinations(tokens)
+    return Parsed(sentence, folded, tokens, _candidates(tokens, clause, groups), groups, clause)
+
+
+def _tokens(sentence: str, folded: Folded) -> list[Token]:
+    """Tag the words of a folded sentence, with dates and quantities kept whole.
+
+    Punctuation keeps its original form, since folding makes 、 and ， one.
+    """
+    text = folded.text
+    fixed = _fixed_spans(text)
+    tokens: list[Token] = []
+    position = 0
+    words = [w for w in tagged(text) if w.text.strip()]
+    for start, end, tag in [*fixed, (len(text), len(text), "")]:
+        for word in words:
+            left, right = max(word.start, position), min(word.end, start)
+            if left < right:
+                form, coarse = text[left:right], _coarse(text[left:right], word.tag)
+                if coarse == "x":
+                    form = slice_of(sentence, folded.span(left, right))
+                tokens.append(Token(form, left, right, coarse))
+        if tag:
+            tokens.append(Token(text[start:end], start, end, tag))
+        position = end
+        words = [w for w in words if w.end > position]
+    return tokens
+
+
+def slice_of(text: str, span: tuple[int, int]) -> str:
+    """Return the text at a half-open span."""
+    return text[span[0] : span[1]]
+
+
+def _fixed_spans(text: str) -> list[tuple[int, int, str]]:
+    dates = [(m.start(), m.end(), "T") for m in _DATE.finditer(text)]
+    taken = np.zeros(len(text) + 1, dtype=bool)
+    for start, end, _ in dates:
+        taken[start:end] = True
+    quantities = [
+        (m.start(), m.end(), "Q")
+        for m in _QUANTITY.finditer(text)
+        if not taken[m.start() : m.end()].any() and not _inside_word(text, m.start(), m.end())
+    ]
+    return sorted(dates + quantities)
+
+
+def _inside_word(text: str, start: int, end: int) -> bool:
+    """Tell whether a match is only the tail or head of a Latin word such as "covid19"."""
+    return (start > 0 and text[start - 1].isascii() and text[start - 1].isalpha()) or (
+        end < len(text) and text[end].isascii() and text[end].isalpha() and text[end - 1].isdigit()
+    )
+
+
+def _coarse(text: str, tag: str) -> str:
+    if not any(character.isalnum() for character in text):
+        return "x"
+    for fine in ("nr", "ns", "nt", "nz"):
+        if tag.startswith(fine):
+            return fine
+    if tag == "eng":
+        return "nz"
+    if tag.startswith("vn") or tag[0] in "njlisbg":
+        return "n"
+    if tag[0] in "vapcurfm":
+        return tag[0]
+    if tag[0] == "d":
+        return "d"
+    if tag[0] in "tq":
+        return "f" if tag[0] == "q" else "T"
+    return "o"
+
+
+def _clauses(tokens: Sequence[Token]) -> NDArray[np.int32]:
+    """Number the clauses that commas and stops part, one number a token."""
+    numbers = np.zeros(len(tokens), dtype=np.int32)
+    current = 0
+    for position, token in enumerate(tokens):
+        numbers[position] = current
+        if token.text in _STRONG_END:
+            current += 1
+    return numbers
+
+
+def _coordinations(tokens: Sequence[Token]) -> tuple[tuple[tuple[int, int], ...], ...]:
+    """Find the runs of items joined by 、 (the last two also by 和, 与, 及 and the like)."""
+    groups: list[list[tuple[int, int]]] = []
+    start = 0
+    for end in range(len(tokens) + 1):
+        if end == len(tokens) or tokens[end].text in _STRONG_END:
+            groups += _groups_of_clause(tokens, start, end)
+            start = end + 1
+    return tuple(tuple(group) for group in groups if len(group) > 1)
+
+
+def _groups_of_clause(tokens: Sequence[Token], start: int, end: int) -> list[list[tuple[int, int]]]:
+    separators = [k for k in range(start, end) if tokens[k].text == "、"]
+    groups: list[list[tuple[int, int]]] = [[]]
+    if not separators or separators[0] == start:
+        return []
+    for separator, behind in zip(separators, [*separators[1:], end], strict=True):
+        if not groups[-1]:
+            groups[-1].append((_item_start(tokens, separator - 1), separator - 1))
+        first, last = separator + 1, behind - 1
+        stop = next(
+            (k for k in range(first + 1, last + 1) if tokens[k].text in _ENUMERATION_END), None
+        )
+        if behind == end or stop is not None:
+            groups[-1] += _last_items(tokens, first, _item_end(tokens, first, groups[-1]))
+            groups.append([])
+        else:
+            groups[-1].append((first, last))
+    return [group for group in groups if all(a <= b for a, b in group)]
+
+
+def _last_items(tokens: Sequence[Token], first: int, last: int) -> list[tuple[int, int]]:
+    """Split the end of a list at its 和: "甲、乙和丙"."""
+    for k in range(first + 1, last):
+        if tokens[k].text in _AND:
+            return [(first, k - 1), (k + 1, last)]
+    return [(first, last)]
+
+
+def _item_start(tokens: Sequence[Token], end: int) -> int:
+    """Walk back from the first separator to where the first item begins."""
+    position = end
+    depth = 0
+    while position > 0:
+        token, before = tokens[position], tokens[position - 1]
+        depth += (token.text in _CLOSING) - (token.text in _OPENING)
+        if depth <= 0 and (
+            before.text in _STRONG_END
+            or before.tag in ("p", "u", "d", "c", "r", "v")
+            or before.text in _COPULA
+        ):
+            break
+        position -= 1
+    return position
+
+
+def _item_end(tokens: Sequence[Token], start: int, items: Sequence[tuple[int, int]]) -> int:
+    """Walk on from the last separator to where the last item ends, about as long as the others."""
+    last_tag = tokens[items[-1][1]].tag if items else "n"
+    longest = max((b - a + 1 for a, b in items), default=3) + 3
+    end = start
+    depth = 0
+    for position in range(start, min(len(tokens), start + longest)):
+        token = tokens[position]
+        depth += (token.text in _OPENING) - (token.text in _CLOSING)
+        if (
+            depth <= 0
+            and position > start
+            and (
+                token.text in _STRONG_END
+                or token.text in _ENUMERATION_END
+                or token.tag in ("u", "p")
+                or (token.tag in ("v", "d", "a") and last_tag not in ("v", "a", "d"))
+            )
+        ):
+            break
+        end = position
+    return end
+
+
+def _candidates(
+    tokens: Sequence[Token],
+    clause: NDArray[np.int32],
+    groups: Sequence[tuple[tuple[int, int], ...]],
+) -> NDArray[np.int32]:
+    """List the token runs that could stand as an answer."""
+    spans: set[tuple[int, int]] = set()
+    for first in range(len(tokens)):
+        if not _may_start(tokens[first]):
+            continue
+        for last in range(first, min(len(tokens), first + MAX_TOKENS)):
+            if clause[last] != clause[first]:
+                break
+            if _may_end(tokens[last]) and _balanced(tokens, first, last):
+                spans.add((first, last))
+    spans |= _whole_clauses(tokens, clause)
+    for group in groups:
+        spans.add((group[0][0], group[-1][1]))
+    return np.array(sorted(spans), dtype=np.int32).reshape(-1, 2)
+
+
+def _may_start(token: Token) -> bool:
+    return token.tag not in ("u", "c") and (token.tag != "x" or token.text in _OPENING)
+
+
+def _may_end(token: Token) -> bool:
+    return (token.tag not in ("u", "c", "p") or token.text == "等") and (
+        token.tag != "x" or token.text in _CLOSING
+    )
+
+
+def _balanced(tokens: Sequence[Token], first: int, last: int) -> bool:
+    depth = 0
+    for token in tokens[first : last + 1]:
+        if token.text in _OPENING and token.text not in _CLOSING:
+            depth += 1
+        elif token.text in _CLOSING and token.text not in _OPENING:
+            depth -= 1
+            if depth < 0:
+                return False
+    return depth == 0
+
+
+def _whole_clauses(tokens: Sequence[Token], clause: NDArray[np.int32]) -> set[tuple[int, int]]:
+    """List runs of whole clauses up to MAX_CHARS, and the tails of one clause."""
+    spans: set[tuple[int, int]] = set()
+    if not len(tokens):
+        return spans
+    borders = [0, *[k + 1 for k in range(len(tokens)) if tokens[k].text in _STRONG_END]]
+    ends = [k - 1 for k in range(len(tokens)) if tokens[k].text in _STRONG_END]
+    ends.append(len(tokens) - 1)
+    for start in borders:
+        for end in ends:
+            if end >= start and tokens[end].end - tokens[start].start <= MAX_CHARS:
+                first, last = start, end
+                while last > first and not _may_end(tokens[last]):
+                    last -= 1
+                if (_may_end(tokens[last]) and tokens[first].tag != "x") or tokens[
+                    first
+                ].text in _OPENING:
+                    spans.add((first, last))
+    for end in ends:
+        for start in range(max(0, end - 3 * MAX_TOKENS), end + 1):
+            if (
+                clause[start] == clause[end]
+                and _may_start(tokens[start])
+                and _may_end(tokens[end])
+                and tokens[end].end - tokens[start].start <= MAX_CHARS
+                and _balanced(tokens, start, end)
+            ):
+                spans.add((start, end))
+    return spans
+
+
+# --- features -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A question made ready for matching against many sentences.
+
+    `terms` are its content words with their weights; `pairs` its character bigrams;
+    `singles` its one-character words and ASCII words.
+    """
+
+    asked: Asked
+    terms: tuple[tuple[str, float], ...]
+    pairs: frozenset[str]
+    singles: frozenset[str]
+    before: str
+    after: str
+
+
+def probe(asked: Asked, weigh: Callable[[str], float]) -> Probe:
+    """Make a question ready; `weigh` gives a word's weight (its rarity), 0 for none."""
+    content = [
+        word.text
+        for word in asked.words
+        if not (asked.gap_start < word.end and word.start < asked.gap_end)
+        and word.text not in _STOP
+        and any(character.isalnum() for character in word.text)
+    ]
+    terms = tuple((word, weigh(word)) for word in dict.fromkeys(content))
+    shown = asked.text[: asked.gap_start] + "\n" + asked.text[asked.gap_end :]
+    pairs = frozenset(
+        shown[k : k + 2]
+        for k in range(len(shown) - 1)
+        if shown[k].isalnum() and shown[k + 1].isalnum()
+    )
+    singles = frozenset(w for w in content if len(w) == 1 or w.isascii())
+    return Probe(asked, terms, pairs, singles, _bare(asked.before), _bare(asked.after))
+
+
+def _bare(text: str) -> str:
+    return re.sub(r"[^\w%]", "", text)
+
+
+def matched_characters(probe: Probe, parsed: Parsed) -> NDArray[np.bool_]:
+    """Mark the characters of the folded sentence that the question says too."""
+    text = parsed.folded.text
+    marks = np.zeros(len(text), dtype=bool)
+    for k in range(len(text) - 1):
+        if text[k : k + 2] in probe.pairs:
+            marks[k : k + 2] = True
+    for token in parsed.tokens:
+        if token.text in probe.singles:
+            marks[token.start : token.end] = True
+    return marks
+
+
+def coverage(probe: Probe, text: str) -> NDArray[np.float64]:
+    """Return for each term of the question the share of it that folded `text` says, `(t,)`.
+
+    A term counts whole when it stands in the text, else by its character bigrams.
+    """
+    return np.array([_share(term, text) for term, _ in probe.terms], dtype=np.float64)
+
+
+def _share(term: str, text: str) -> float:
+    if term in text:
+        return 1.0
+    if len(term) < 3 or term.isascii():
+        return 0.0
+    pairs = [term[k : k + 2] for k in range(len(term) - 1)]
+    return sum(pair in text for pair in pairs) / len(pairs)
+
+
+def type_fit(asked: Asked, text: str, tag: str) -> tuple[float, float, float]:
+    """Return how far a span's wording fits the kind, the unit and the focus, each in [0, 1]."""
+    kind = asked.kind
+    fits = {
+        "number": tag == "Q" or bool(re.search(r"\d|[一二三四五六七八九十百千万亿两]", text)),
+        "date": tag == "T" or bool(_DATE.search(text)),
+        "duration": bool(_SPAN_OF_TIME.search(text)),
+        "person": tag == "nr",
+        "place": tag == "ns" or bool(_PLACE.search(text)),
+        "organisation": tag == "nt" or bool(_ORGANISATION.search(text)),
+        "list": "," in text or "和" in text,
+    }
+    unit = float(bool(asked.unit) and asked.unit.lstrip("个") in text)
+    focus = 0.0
+    if asked.focus:
+        if text.endswith(asked.focus):
+            focus = 1.0
+        elif text.endswith(asked.focus[-1]):
+            focus = 0.5
+    return float(fits.get(kind, False)), unit, focus
+
+
+def features(
+    probe: Probe,
+    parsed: Parsed,
+    weigh: Callable[[str], float],
+    sentence: Sequence[float],
+) -> NDArray[np.float32]:
+    """Return one row of features a candidate, `(n, FEATURES) float32`.
+
+    `sentence` are the sentence's own scores, the same for all its candidates, `SENTENCE_SCORES`
+    of them.
+    """
+    spans = parsed.candidates
+    if not len(spans):
+        return np.zeros((0, FEATURES), dtype=np.float32)
+    first, last = spans[:, 0], spans[:, 1]
+    marks = matched_characters(probe, parsed)
+    by_token = _token_arrays(probe, parsed, marks, weigh)
+    rows = np.concatenate(
+        [
+            by_token.left[first],
+            by_token.right[last],
+            _span_features(probe, parsed, by_token, marks),
+            np.broadcast_to(np.asarray(sentence, dtype=np.float32), (len(spans), SENTENCE_SCORES)),
+            np.broadcast_to(_question_features(probe), (len(spans), _QUESTION_FEATURES)),
+        ],
+        axis=1,
+    )
+    return rows.astype(np.float32, copy=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _TokenArrays:
+    left: NDArray[np.float32]
+    right: NDArray[np.float32]
+    weight: NDArray[np.float64]
+    matched: NDArray[np.float64]
+
+
+_BORDERS = 7
+_LEFT = len(_TAGS) * 2 + _BORDERS + 4
+_RIGHT = len(_TAGS) * 2 + _BORDERS + 4
+_SPAN = 34
+SENTENCE_SCORES = 6
+_QUESTION_FEATURES = len(KINDS) + 4
+FEATURES = _LEFT + _RIGHT + _SPAN + SENTENCE_SCORES + _QUESTION_FEATURES
+
+
+def _question_features(probe: Probe) -> NDArray[np.float32]:
+    asked = probe.asked
+    kind = [float(asked.kind == name) for name in KINDS]
+    rest = [
+        float(bool(asked.unit)),
+        float(bool(asked.focus)),
+        float(asked.gap_start == 0),
+        float(asked.chinese),
+    ]
+    return np.array(kind + rest, dtype=np.float32)
+
+
+def _token_arrays(
+    probe: Probe, parsed: Parsed, marks: NDArray[np.bool_], weigh: Callable[[str], float]
+) -> _TokenArrays:
+    tokens = parsed.tokens
+    count = len(tokens)
+    weight = np.array([_token_weight(t, weigh) for t in tokens])
+    matched = weight * np.array([marks[t.start : t.end].mean() for t in tokens])
+    near_left = _distances(matched > 0.3 * np.maximum(weight, 0.1))
+    near_right = _distances((matched > 0.3 * np.maximum(weight, 0.1))[::-1])[::-1]
+    decayed = _decay(matched)
+    decayed_back = _decay(matched[::-1])[::-1]
+    left = np.zeros((count, _LEFT), dtype=np.float32)
+    right = np.zeros((count, _RIGHT), dtype=np.float32)
+    text = parsed.folded.text
+    for k, token in enumerate(tokens):
+        before = tokens[k - 1] if k else None
+        behind = tokens[k + 1] if k + 1 < count else None
+        left[k, _TAG_INDEX[token.tag]] = 1
+        right[k, _TAG_INDEX[token.tag]] = 1
+        _border(left[k, len(_TAGS) :], before)
+        _border(right[k, len(_TAGS) :], behind)
+        start = len(_TAGS) * 2 + _BORDERS
+        left[k, start:] = (
+            near_left[k - 1] if k else 1.0,
+            decayed[k - 1] if k else 0.0,
+            min(
+                _common_suffix(_bare(text[max(0, token.start - 12) : token.start]), probe.before), 6
+            )
+            / 6,
+            min(_common_suffix(_bare(text[max(0, token.start - 12) : token.start]), probe.after), 6)
+            / 6,
+        )
+        right[k, start:] = (
+            near_right[k + 1] if behind else 1.0,
+            decayed_back[k + 1] if behind else 0.0,
+            min(_common_prefix(_bare(text[token.end : token.end + 12]), probe.after), 6) / 6,
+            min(_common_prefix(_bare(text[token.end : token.end + 12]), probe.before), 6) / 6,
+        )
+    return _TokenArrays(left, right, weight, matched)
+
+
+def _token_weight(token: Token, weigh: Callable[[str], float]) -> float:
+    if token.tag == "x" or token.text in _STOP:
+        return 0.0
+    return weigh(token.text)
+
+
+def _border(row: NDArray[np.float32], token: Token | None) -> None:
+    """Describe the token beyond a candidate's edge."""
+    if token is None:
+        row[len(_TAGS)] = 1
+        return
+    row[_TAG_INDEX[token.tag]] = 1
+    row[len(_TAGS) + 1] = token.text in _STRONG_END
+    row[len(_TAGS) + 2] = token.text == "、"
+    row[len(_TAGS) + 3] = token.text in _COPULA
+    row[len(_TAGS) + 4] = token.text == "的"
+    row[len(_TAGS) + 5] = token.text in _OPENING or token.text in _CLOSING
+    row[len(_TAGS) + 6] = token.text in _AND
+
+
+def _distances(hits: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return for each place how far back the nearest hit is, in tenths, at most 1."""
+    distance = 10
+    out = np.ones(len(hits))
+    for k, hit in enumerate(hits):
+        distance = 0 if hit else min(distance + 1, 10)
+        out[k] = distance / 10
+    return out
+
+
+def _decay(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the running sum of `values`, losing a fifth at each step."""
+    total = 0.0
+    out = np.zeros(len(values))
+    for k, value in enumerate(values):
+        total = 0.8 * total + value
+        out[k] = total / 5
+    return out
+
+
+def _common_suffix(a: str, b: str) -> int:
+    count = 0
+    while count < min(len(a), len(b)) and a[-1 - count] == b[-1 - count]:
+        count += 1
+    return count
+
+
+def _common_prefix(a: str, b: str) -> int:
+    count = 0
+    while count < min(len(a), len(b)) and a[count] == b[count]:
+        count += 1
+    return count
+
+
+def _span_features(
+    probe: Probe, parsed: Parsed, arrays: _TokenArrays, marks: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    tokens, spans = parsed.tokens, parsed.candidates
+    first, last = spans[:, 0], spans[:, 1]
+    text = parsed.folded.text
+    starts = np.array([t.start for t in tokens])
+    ends = np.array([t.end for t in tokens])
+    length = ends[last] - starts[first]
+    marked = np.concatenate([[0], np.cumsum(marks)])
+    overlap = (marked[ends[last]] - marked[starts[first]]) / length
+    weight = np.concatenate([[0.0], np.cumsum(arrays.weight)])
+    matched = np.concatenate([[0.0], np.cumsum(arrays.matched)])
+    inside_weight = weight[last + 1] - weight[first]
+    inside_matched = matched[last + 1] - matched[first]
+    clause_matched = np.bincount(parsed.clause, arrays.matched)
+    own_clause = clause_matched[parsed.clause[first]] - inside_matched
+    total_terms = sum(w for _, w in probe.terms) + 1e-6
+    counts = {
+        tag: np.concatenate([[0], np.cumsum([t.tag == tag for t in tokens])])
+        for tag in ("v", "Q", "T", "nr", "ns", "u", "p", "d")
+    }
+    inside = {tag: np.minimum(c[last + 1] - c[first], 3) / 3 for tag, c in counts.items()}
+    fits = np.array([_fit(probe, tokens, text, a, b) for a, b in spans], dtype=np.float32)
+    marks_of = {
+        "、": [t.text == "、" for t in tokens],
+        "clause": [t.text in _STRONG_END for t in tokens],
+    }
+    sums = {name: np.concatenate([[0], np.cumsum(flags)]) for name, flags in marks_of.items()}
+    inner = {name: (c[last + 1] - c[first]) > 0 for name, c in sums.items()}
+    whole = {(group[0][0], group[-1][1]) for group in parsed.groups}
+    items = {item for group in parsed.groups for item in group}
+    columns = [
+        np.log1p(length) / 4,
+        length <= 2,
+        (length > 2) & (length <= 4),
+        (length > 4) & (length <= 8),
+        (length > 8) & (length <= 14),
+        (length > 14) & (length <= 24),
+        length > 24,
+        first == last,
+        np.minimum(last - first, 12) / 12,
+        overlap,
+        overlap > 0.99,
+        inside_matched / total_terms,
+        inside_weight / 20,
+        own_clause / total_terms,
+        (arrays.matched.sum() - inside_matched) / total_terms,
+        *inside.values(),
+        [tuple(span) in whole for span in spans.tolist()],
+        [tuple(span) in items for span in spans.tolist()],
+        inner["、"],
+        inner["clause"],
+        [tokens[a].text in _OPENING and tokens[b].text in _CLOSING for a, b in spans],
+        [a > 0 and tokens[a - 1].text in _OPENING for a, _ in spans],
+    ]
+    return np.concatenate([np.array(columns, dtype=np.float32).T, fits], axis=1)
+
+
+def _fit(probe: Probe, tokens: Sequence[Token], text: str, a: int, b: int) -> tuple[float, ...]:
+    asked = probe.asked
+    span = text[tokens[a].start : tokens[b].end]
+    tag = tokens[a].tag if a == b else tokens[b].tag if tokens[b].tag.startswith("n") else ""
+    kind, unit, focus = type_fit(asked, span, tag)
+    exact = float(a == b and tokens[a].tag in "QT")
+    behind = text[tokens[b].end : tokens[b].end + 6]
+    return (
+        kind,
+        unit,
+        focus,
+        kind * exact,
+        float(bool(asked.focus) and behind.startswith(asked.focus)),
+    )
