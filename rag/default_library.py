@@ -130,13 +130,18 @@ def _seeded(folder: Path, embedder: Embedder, progress: Progress | None) -> Disk
     library = open_library(folder, embedder)
     deadline = time.monotonic() + _SEEDING_S
     try:
-        # Generation 0 is before the first change: someone who removed the article keeps it out.
-        while library.info().generation == 0:
+        while _is_untouched(library):
             _seed(library, progress, last_try=time.monotonic() > deadline)
     except BaseException:
         library.close()
         raise
     return library
+
+
+def _is_untouched(library: DiskLibrary) -> bool:
+    """Tell whether the library was never changed: who removed the article keeps it out."""
+    info = library.info()
+    return info.generation == 0 and info.documents == 0
 
 
 def _seed(library: DiskLibrary, progress: Progress | None, *, last_try: bool) -> None:

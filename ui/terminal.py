@@ -146,7 +146,7 @@ def _line(console: Console, label: str, text: str, *, style: str = "") -> None:
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: int = 0) -> Table:
     """Return a table of texts; the last `numbers` columns are aligned to the right."""
-    result = Table(box=None, pad_edge=False, header_style="bold")
+    result = Table(box=None, pad_edge=False, header_style="bold", show_header=any(columns))
     for index, column in enumerate(columns):
         is_number = index >= len(columns) - numbers
         result.add_column(
@@ -164,6 +164,9 @@ def progress_bar(label: str, unit: str) -> Iterator[Callable[[int, int], None]]:
     The bar appears when the work takes longer than a moment, and only on a terminal.
     """
     console = stderr()
+    if not console.is_terminal:
+        yield lambda done, total: None
+        return
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -178,13 +181,14 @@ def progress_bar(label: str, unit: str) -> Iterator[Callable[[int, int], None]]:
 
     def show(done: int, total: int) -> None:
         bar.update(task, completed=done, total=total)
-        if console.is_terminal and time.monotonic() - begun > _MOMENT_S:
+        if time.monotonic() - begun > _MOMENT_S:
             bar.start()
 
     try:
         yield show
     finally:
-        bar.stop()
+        if bar.live.is_started:
+            bar.stop()
 
 
 class _Rate(ProgressColumn):
