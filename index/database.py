@@ -68,6 +68,7 @@ CREATE TABLE passages (
     end INTEGER NOT NULL,
     heading TEXT NOT NULL,
     text TEXT NOT NULL,
+    indexed TEXT,
     embeddings BLOB NOT NULL
 );
 CREATE TABLE removed (
@@ -110,14 +111,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A document with its passages and their embeddings, ready to be stored.
+    """A document with its passages, ready to be stored.
 
-    Each passage has `(1 + s, d) float16`: its own vector, then one for each sentence;
-    s is 0 where the passage is one sentence.
+    `indexed` is what each passage is found by. Each has embeddings `(1 + s, d) float16`: the
+    passage's own, then one for each sentence; s is 0 where the passage is one sentence.
     """
 
     document: Document
     passages: Sequence[Passage]
+    indexed: Sequence[str]
     embeddings: Sequence[NDArray[np.float16]]
 
 
@@ -267,7 +269,7 @@ class Database:
 
     def added_texts(self, after: int, up_to: int) -> Iterator[tuple[int, int, str]]:
         """Yield (passage key, document key, text) of what was added between two generations."""
-        for page in self._added("p.text", after, up_to):
+        for page in self._added("coalesce(p.indexed, p.text)", after, up_to):
             yield from page
 
     @contextmanager
@@ -354,11 +356,21 @@ class Writer:
             ),
         ).lastrowid
         self._connection.executemany(
-            "INSERT INTO passages VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO passages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                (first + n, p.id, key, p.start, p.end, p.heading, p.text, rows.tobytes())
-                for n, (p, rows) in enumerate(
-                    zip(prepared.passages, prepared.embeddings, strict=True)
+                (
+                    first + place,
+                    passage.id,
+                    key,
+                    passage.start,
+                    passage.end,
+                    passage.heading,
+                    passage.text,
+                    None if text == passage.text else text,
+                    rows.tobytes(),
+                )
+                for place, (passage, text, rows) in enumerate(
+                    zip(prepared.passages, prepared.indexed, prepared.embeddings, strict=True)
                 )
             ),
         )

@@ -8,12 +8,15 @@ a private copy of the words is used.
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -27,6 +30,8 @@ from index.words import WordIndex
 _LOCK = "library.lock"
 _VECTORS = "vectors.faiss"
 _WORDS = "words"
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -76,7 +81,20 @@ class Derived:
             return
         with self._following:
             self._follow_vectors(generation)
-            self._follow_words(generation, locked)
+            self._follow_words(generation, locked=locked)
+
+    def ask_words(self, question: Callable[[WordIndex], T]) -> T:
+        """Put a question to the words, once more after making them anew if they are broken.
+
+        Raises:
+            LibraryError: the words cannot be read nor made anew.
+        """
+        try:
+            return question(self.words)
+        except LibraryCorrupt:
+            with self._following:
+                self._replace_words(self.vectors.generation, locked=False)
+            return question(self.words)
 
     def save(self) -> None:
         """Write the vectors to their file, for the next process to start from.
@@ -121,17 +139,49 @@ class Derived:
 
     def _open_words(self) -> WordIndex:
         try:
+            if _damaged(self._folder / _WORDS):
+                return self._new_words(locked=False)
             return WordIndex(self._folder / _WORDS)
         except LibraryCorrupt:
-            return self._new_words()
+            return self._new_words(locked=False)
 
-    def _new_words(self) -> WordIndex:
-        """Return an empty index in the place of a broken one, else a private one."""
+    def _follow_words(self, generation: int, *, locked: bool) -> None:
         try:
-            with writer_lock(self._folder, 0):
+            self.words.refresh()
+            if self.words.generation == generation:
+                return
+            with self._may_write(locked):
+                self.words.refresh()
+                self._update_words(generation)
+        except LibraryBusy:
+            return
+        except LibraryCorrupt:
+            self._replace_words(generation, locked=locked)
+        except LibraryError:
+            if locked:
+                raise
+            self.words.close()
+            self.words = self._scratch_words()
+            self._update_words(generation)
+
+    def _may_write(self, locked: bool) -> AbstractContextManager[None]:
+        return nullcontext() if locked or self._scratch else writer_lock(self._folder, 0)
+
+    def _replace_words(self, generation: int, *, locked: bool) -> None:
+        self.words.close()
+        self.words = self._new_words(locked=locked)
+        with self._may_write(locked):
+            self._update_words(generation)
+
+    def _new_words(self, *, locked: bool) -> WordIndex:
+        """Return an index in the place of a broken one, else a private one."""
+        try:
+            with self._may_write(locked):
                 shutil.rmtree(self._folder / _WORDS)
                 return WordIndex(self._folder / _WORDS)
         except (LibraryError, OSError):
+            if locked:
+                raise
             return self._scratch_words()
 
     def _scratch_words(self) -> WordIndex:
@@ -139,28 +189,12 @@ class Derived:
         folder = Path(self._scratch.name) / _WORDS
         try:
             shutil.copytree(self._folder / _WORDS, folder)
-            return WordIndex(folder)
+            if not _damaged(folder):
+                return WordIndex(folder)
         except (LibraryCorrupt, OSError):
-            shutil.rmtree(folder, ignore_errors=True)
-            return WordIndex(folder)
-
-    def _follow_words(self, generation: int, locked: bool) -> None:
-        self.words.refresh()
-        if self.words.generation == generation:
-            return
-        if locked or self._scratch:
-            self._update_words(generation)
-            return
-        try:
-            with writer_lock(self._folder, 0):
-                self.words.refresh()
-                self._update_words(generation)
-        except LibraryBusy:
-            return
-        except LibraryError:
-            self.words.close()
-            self.words = self._scratch_words()
-            self._update_words(generation)
+            pass
+        shutil.rmtree(folder, ignore_errors=True)
+        return WordIndex(folder)
 
     def _update_words(self, generation: int) -> None:
         seen = self.words.generation
@@ -186,3 +220,27 @@ def unit(rows: NDArray[np.float16]) -> NDArray[np.float32]:
 def _leads_to(seen: int, generation: int) -> bool:
     """Tell whether an index at one generation can catch up to another."""
     return seen <= generation and same_epoch(seen, generation)
+
+
+def _damaged(folder: Path) -> bool:
+    """Tell whether a file of a tantivy index differs from what was written.
+
+    Each ends with a footer that has the CRC-32 of what is before it; tantivy itself does not
+    look at it when it opens a file.
+    Source: tantivy, src/directory/footer.rs: content, JSON, its length and 1337 as 32 bits.
+    """
+    return any(
+        not _intact(path)
+        for path in folder.glob("*.*")
+        if path.suffix not in (".json", ".lock", ".tmp")
+    )
+
+
+def _intact(path: Path) -> bool:
+    try:
+        content = memoryview(path.read_bytes())
+        length = int.from_bytes(content[-8:-4], "little")
+        footer = json.loads(bytes(content[-8 - length : -8]))
+        return footer["crc"] == zlib.crc32(content[: -8 - length])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False

@@ -31,6 +31,7 @@ from index.embedder import Embedder, readable
 from index.errors import DocumentError, LibraryError, LibraryMismatch
 from index.fusion import CANDIDATES, fuse
 from index.passages import Passage, split_document
+from index.references import index_text, resolved_text
 from index.words import tokens
 
 Progress = Callable[[int, int], None]
@@ -350,7 +351,7 @@ class DiskLibrary:
     def passage_counts(self, words: Sequence[str]) -> list[int]:
         """Return for each word how many passages hold it."""
         self._follow()
-        return [self._derived.words.passage_count(word) for word in words]
+        return self._derived.ask_words(lambda index: [index.passage_count(word) for word in words])
 
     def info(self) -> LibraryInfo:
         """Return what the library holds and how."""
@@ -418,12 +419,12 @@ class DiskLibrary:
     def _search_words(
         self, question: str, count: int, allow: list[Row] | None, deny: list[Row]
     ) -> dict[int, float]:
+        asked = tokens(readable(question))
+        allowed = None if allow is None else [row.key for row in allow]
+        denied = [row.key for row in deny]
         return dict(
-            self._derived.words.search(
-                tokens(readable(question)),
-                count,
-                allow=None if allow is None else [row.key for row in allow],
-                deny=[row.key for row in deny],
+            self._derived.ask_words(
+                lambda words: words.search(asked, count, allow=allowed, deny=denied)
             )
         )
 
@@ -493,35 +494,56 @@ def _changed(documents: Iterable[Document], rows: Mapping[str, Row]) -> tuple[li
     return list(changed.values()), unchanged
 
 
-def _prepare(
-    documents: Sequence[Document], embedder: Embedder, progress: Progress | None
-) -> Iterator[Prepared]:
-    """Split and embed documents, yielding each as soon as its last text is embedded."""
-    split = [(document, split_document(document)) for document in documents]
-    total = sum(len(_texts(passage)) for _, passages in split for passage in passages)
-    texts = (text for _, passages in split for passage in passages for text in _texts(passage))
-    rows = _embedded(texts, total, embedder, progress)
-    for document, passages in split:
-        embeddings = [np.stack(list(islice(rows, len(_texts(each))))) for each in passages]
-        yield Prepared(document, passages, embeddings)
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A document with its passages and what is to be embedded for each."""
+
+    document: Document
+    passages: list[Passage]
+    texts: list[list[str]]
+
+    @classmethod
+    def of(cls, document: Document) -> _Plan:
+        passages = split_document(document)
+        return cls(document, passages, [_texts(document, passage) for passage in passages])
 
 
-def _texts(passage: Passage) -> list[str]:
+def _texts(document: Document, passage: Passage) -> list[str]:
     """Return what is embedded for a passage: itself, and its sentences if they are several."""
     sentences = passage.sentences()
-    return [passage.text, *(each.text for each in sentences if len(sentences) > 1)]
+    if len(sentences) < 2:
+        return [index_text(document, passage)]
+    return [
+        index_text(document, passage),
+        *(resolved_text(document, sentence.text) for sentence in sentences),
+    ]
+
+
+def _prepare(
+    documents: Iterable[Document], embedder: Embedder, progress: Progress | None
+) -> Iterator[Prepared]:
+    """Split and embed documents, yielding each as soon as its last text is embedded."""
+    plans = [_Plan.of(document) for document in documents]
+    texts = [text for plan in plans for passage in plan.texts for text in passage]
+    rows = _embedded(texts, embedder, progress)
+    for plan in plans:
+        yield Prepared(
+            plan.document,
+            plan.passages,
+            indexed=[passage[0] for passage in plan.texts],
+            embeddings=[np.stack(list(islice(rows, len(passage)))) for passage in plan.texts],
+        )
 
 
 def _embedded(
-    texts: Iterable[str], total: int, embedder: Embedder, progress: Progress | None
+    texts: Sequence[str], embedder: Embedder, progress: Progress | None
 ) -> Iterator[NDArray[np.float16]]:
-    done = 0
-    texts = iter(texts)
-    while batch := list(islice(texts, _EMBED_AT_ONCE)):
+    """Yield the vector of each text, `(d,) float16`, embedding many at a time."""
+    for start in range(0, len(texts), _EMBED_AT_ONCE):
+        batch = texts[start : start + _EMBED_AT_ONCE]
         rows = embedder.embed_passages(batch).astype(np.float16)
-        done += len(batch)
         if progress:
-            progress(done, total)
+            progress(start + len(batch), len(texts))
         yield from rows
 
 
