@@ -28,7 +28,7 @@ from rag.metrics import (
     recall_at,
     reciprocal_rank_at,
 )
-from rag.questions import Question
+from rag.questions import BEYOND_FACTS, Question
 from rag.report import Reason, Report, Row, make_report
 
 _RANKING_PREFIXES: Mapping[Mode, str] = {"fused": "", "dense": "dense_", "lexical": "lexical_"}
@@ -350,14 +350,17 @@ def _answer_scores(case: _Case, answer: Answer | None) -> dict[str, float]:
     references = case.question.answers
     if not references:
         return {}
-    if answer is None or answer.refused:
-        return {"answer_em": 0.0, "answer_f1": 0.0, "answer_contains": 0.0}
-    return {
-        "answer_em": exact_match(answer.text, references),
-        "answer_f1": character_f1(answer.text, references),
-        "answer_contains": contains_reference(answer.text, references),
-        "length_ratio": length_ratio(answer.text, references),
+    given = answer.text if answer and not answer.refused else ""
+    scores = {
+        "answer_em": exact_match(given, references),
+        "answer_f1": character_f1(given, references),
+        "answer_contains": contains_reference(given, references),
     }
+    if case.question.kind not in BEYOND_FACTS:
+        scores |= {"fact_f1": scores["answer_f1"], "fact_contains": scores["answer_contains"]}
+    if given:
+        scores["length_ratio"] = length_ratio(given, references)
+    return scores
 
 
 def _citation_scores(case: _Case, answer: Answer | None) -> dict[str, float]:

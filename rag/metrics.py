@@ -235,10 +235,15 @@ def percentile(q: float, values: Floats, weights: Floats) -> Floats:
     return np.where(mass[:, -1] > 0, values[order][at], np.nan)
 
 
-def f1(precision: Floats, recall: Floats) -> Floats:
-    """Return the harmonic means 2PR / (P + R) `(b,)`; 0 where P = R = 0."""
-    total = precision + recall
-    return np.where(total == 0, 0.0, _divide(2 * precision * recall, total))
+def f1(chosen: NDArray[np.bool_], right: NDArray[np.bool_], weights: Floats) -> Floats:
+    """Return the F1 `(b,)` of choosing the `chosen (n,)` where the `right (n,)` were to find.
+
+    2·|C ∩ R| / (|C| + |R|), the harmonic mean of precision |C ∩ R| / |C| and recall
+    |C ∩ R| / |R|; 0 where nothing is chosen, NaN where nothing is right either.
+
+    Source: van Rijsbergen, "Information Retrieval", 1979, with β = 1.
+    """
+    return _divide(2 * (weights @ (chosen & right)), weights @ (1.0 * chosen + right))
 
 
 def auroc(scores: Floats, positive: NDArray[np.bool_], weights: Floats) -> Floats:

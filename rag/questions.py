@@ -15,6 +15,9 @@ from index.documents import Document
 from rag.errors import EvaluationError
 from rag.follow_up import Turn
 
+BEYOND_FACTS = frozenset({"summary", "yes-no", "why", "how", "meta"})
+"""Kinds whose answers have no one wording, so that they say little when compared by it."""
+
 _Value = TypeVar("_Value")
 
 

@@ -52,6 +52,8 @@ METRICS: Mapping[str, str] = {
     "answer_em": "答案完全一致",
     "answer_f1": "答案字符 F1",
     "answer_contains": "答案包含参考",
+    "fact_f1": "答案字符 F1（事实题）",
+    "fact_contains": "答案包含参考（事实题）",
     "length_ratio": "答案与参考长度之比（中位数）",
     **{
         f"{p}{m}": f"{label}{of}"
@@ -176,7 +178,8 @@ def make_report(
       reference contained in the answer; where it has no references, with a citation of its
       evidence; where it has neither (a greeting), at all.
     - answer_em, answer_f1, answer_contains: the answerable that have references; refused 0.
-    - length_ratio: of those, the answered.
+    - fact_f1, fact_contains: of those, all but the kinds of BEYOND_FACTS.
+    - length_ratio: of all those, the answered.
     - recall, mrr, random_recall, recall_ceiling: the answerable whose evidence was located;
       document_*: the answerable whose document is known. Whatever was answered.
     - citation_precision: the answerable with evidence that were answered; an answer without
@@ -217,9 +220,9 @@ def _statistics(rows: Sequence[Row]) -> dict[str, Statistic]:
         for name, values in columns.items()
     }
     statistics["length_ratio"] = lambda weights: percentile(0.5, columns["length_ratio"], weights)
-    statistics["refusal_f1"] = lambda weights: f1(
-        mean(columns["refusal_precision"], weights), mean(columns["refusal_recall"], weights)
-    )
+    refused = np.array([row.refused for row in rows])
+    unanswerable = np.array([not row.answerable for row in rows])
+    statistics["refusal_f1"] = lambda weights: f1(refused, unanswerable, weights)
     statistics["refusal_auroc"] = _auroc_statistic(rows)
     statistics["ece"] = _calibration_statistic(rows)
     for name, q in (("latency_p50_ms", 0.5), ("latency_p95_ms", 0.95), ("latency_max_ms", 1.0)):

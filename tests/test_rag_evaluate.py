@@ -14,18 +14,21 @@ import pytest
 from numpy.typing import NDArray
 
 from index.documents import Document
+from index.embedder import load_embedder
 from index.errors import LibraryError
 from index.library import AddReport, DocumentInfo, Hit, LibraryInfo, Mode
 from index.passages import Passage
-from rag.answer import Answer
+from rag.answer import Answer, Chatbot
 from rag.citations import Citation, Claim
+from rag.default_library import seed_library
 from rag.errors import EvaluationError
 from rag.evaluate import HELD_OUT, evaluate
 from rag.follow_up import Turn
-from rag.questions import Question
+from rag.questions import Question, read_questions
 from rag.report import METRICS, Report, Row, below, compare, figure, make_report, read_report
 from rag.report_page import to_html
 
+SEEDS = Path(__file__).parents[1] / "seeds"
 TEXTS = {
     "工业": "陶铝产业园年产50万只活塞。\n基地销售收入200多亿元。\n医院派出180余人。",
     "农业": "小麦亩产600公斤。\n示范田占地300亩。",
@@ -384,6 +387,20 @@ def test_kinds_are_reported_apart() -> None:
     assert report.by_kind["near miss"]["refused"] == 1
 
 
+def test_facts_are_summed_up_apart_from_kinds_of_free_wording() -> None:
+    asked = replace(DOCTORS, kind="yes-no")
+    wordy = reply(DOCTORS.question, "是的，有人去了", "医院派出180余人。")
+    metrics = run([PISTONS, asked], {DOCTORS.question: wordy}).metrics
+    assert metrics["fact_f1"] == metrics["fact_contains"] == 1
+    assert metrics["answer_contains"] == 0.5
+
+
+def test_never_refusing_is_no_better_than_refusing_wrongly() -> None:
+    report = run([MAYOR], {MAYOR.question: reply(MAYOR.question, "某人", "医院派出180余人。")})
+    assert report.metrics["refusal_precision"] is None
+    assert report.metrics["refusal_recall"] == report.metrics["refusal_f1"] == 0
+
+
 def test_progress_counts_every_question() -> None:
     seen: list[tuple[int, int]] = []
     run([PISTONS, INCOME], progress=lambda done, of: seen.append((done, of)))
@@ -557,3 +574,23 @@ def test_a_thousand_rows_sum_up_quickly_to_the_means_of_their_scores() -> None:
     assert report.metrics["answer_f1"] == pytest.approx(shares.mean())
     low, high = report.intervals["answer_f1"] or (0.0, 0.0)
     assert high - low == pytest.approx(2 * 1.96 * shares.std() / 1000**0.5, rel=0.15)
+
+
+SOME_KINDS = {"number", "list", "follow-up", "near miss", "summary", "meta", "traditional"}
+
+
+def test_the_chatbot_is_evaluated_on_the_seed_article(tmp_path: Path) -> None:
+    questions = read_questions(SEEDS / "questions.jsonl")
+    one_a_kind = {q.kind: q for q in reversed(questions) if q.kind in SOME_KINDS}
+    with seed_library(tmp_path / "库", load_embedder()) as library:
+        report = evaluate(Chatbot(library), library, list(one_a_kind.values()))
+    assert report.by_kind.keys() >= KINDS_OF_THE_FIXED_SET
+    assert [row.error for row in report.rows if row.error] == []
+    assert report.metrics["quote_verbatim"] == report.metrics["recall_ceiling"] == 1
+    recall, chance = report.metrics["recall@5"], report.metrics["random_recall@5"]
+    assert recall is not None
+    assert chance is not None
+    assert recall > 0.8
+    assert 0 < chance < 0.3
+    assert {"follow_up", "retrieve", "read", "total"} <= report.latency.keys()
+    json.dumps(report.to_dict(), allow_nan=False)

@@ -177,9 +177,14 @@ def test_percentile_agrees_with_numpy(values: list[float], q: float) -> None:
     assert ours[0] in theirs
 
 
-def test_f1_is_the_harmonic_mean() -> None:
-    scores = f1(array(0.5, 0, nan), array(1, 0, 1))
-    assert scores == pytest.approx([2 / 3, 0, nan], nan_ok=True)
+def test_f1_is_the_harmonic_mean_of_precision_and_recall() -> None:
+    chosen = np.array([True, True, False, False])
+    right = np.array([True, False, True, True])
+    precision, recall = 1 / 2, 1 / 3
+    harmonic = 2 * precision * recall / (precision + recall)
+    weights = np.array([[1, 1, 1, 1], [0, 0, 1, 1], [0, 1, 0, 0]], dtype=np.float64)
+    assert f1(chosen, right, weights) == pytest.approx([harmonic, 0, 0])
+    assert isnan(f1(~chosen & ~right, right & ~right, ONCE_EACH)[0])
 
 
 @given(st.lists(st.tuples(st.sampled_from([0.0, 0.25, 0.5, 1.0]), st.booleans()), max_size=20))
