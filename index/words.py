@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
+from zlib import crc32
 
 import rjieba
 import tantivy
 
-from index.errors import LibraryBusy, LibraryCorrupt
+from index.errors import LibraryBusy, LibraryCorrupt, LibraryError
 from index.fold import fold
 
 _HAN_RUN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]{2,}")
 
 _TOKENIZER = "blanks"
 _HEAP_BYTES = 64_000_000
+_FOOTER_MAGIC = (1337).to_bytes(4, "little")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,10 @@ def words(text: str) -> list[str]:
 def tokens(text: str) -> list[str]:
     """Return what a text is indexed and searched by: its words, then its pairs of Han characters.
 
-    The pairs find what the dictionary cuts differently in a question and in its source.
+    The pairs find what the dictionary cuts differently in a question and in its source. A
+    word of two characters is also its own pair and so counts twice: on passages of 120
+    characters of CMRC and DRCD this gave the best MRR@10 of five ways (0.796 and 0.835, with
+    each token once 0.776 and 0.823, words alone 0.785 and 0.821).
     """
     folded = fold(text).text
     pairs = (first + second for run in _HAN_RUN.findall(folded) for first, second in pairwise(run))
@@ -78,12 +84,14 @@ class WordIndex:
 
         Raises:
             LibraryCorrupt: the files there are damaged or of another format.
+            LibraryError: they cannot be read or written.
         """
         self._folder = folder
         self._schema = _schema()
         self._writer: tantivy.IndexWriter | None = None
         with self._translated():
             folder.mkdir(parents=True, exist_ok=True)
+            _check_sums(folder)
             self._index = tantivy.Index(self._schema, path=str(folder), reuse=True)
         blanks = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build()
         self._index.register_tokenizer(_TOKENIZER, blanks)
@@ -106,6 +114,7 @@ class WordIndex:
 
         Raises:
             LibraryBusy: another process is writing.
+            LibraryError: the folder cannot be written, or the disk is full.
         """
         with self._translated():
             writer = self._open_writer()
@@ -121,6 +130,7 @@ class WordIndex:
 
         Raises:
             LibraryBusy: another process is writing.
+            LibraryError: the folder cannot be written, or the disk is full.
         """
         self._delete(tantivy.Query.term_set_query(self._schema, "key", list(keys)))
 
@@ -129,6 +139,7 @@ class WordIndex:
 
         Raises:
             LibraryBusy: another process is writing.
+            LibraryError: the folder cannot be written, or the disk is full.
         """
         self._delete(tantivy.Query.term_set_query(self._schema, "document", list(documents)))
 
@@ -137,6 +148,7 @@ class WordIndex:
 
         Raises:
             LibraryBusy: another process is writing.
+            LibraryError: the folder cannot be written, or the disk is full.
         """
         with self._translated():
             self._open_writer().delete_all_documents()
@@ -146,6 +158,7 @@ class WordIndex:
 
         Raises:
             LibraryBusy: another process is writing.
+            LibraryError: the folder cannot be written, or the disk is full.
         """
         self._delete(tantivy.Query.exists_query("generation"))
         with self._translated():
@@ -203,9 +216,7 @@ class WordIndex:
 
     def close(self) -> None:
         """Give up what is not committed, and the lock."""
-        if self._writer:
-            self._writer.rollback()
-            self._writer = None
+        self._writer = None
 
     def __enter__(self) -> WordIndex:
         return self
@@ -250,14 +261,52 @@ class WordIndex:
         """Turn tantivy's errors into ours."""
         try:
             yield
-        except (ValueError, OSError) as error:
+        except (ValueError, KeyError, TypeError, OSError) as error:
             if "LockBusy" in str(error):
                 raise LibraryBusy(
                     f"另一个进程正在写入 {self._folder}。请等它完成后再试。"
                 ) from error
+            if isinstance(error, OSError) or "os error" in str(error):
+                raise LibraryError(
+                    f"无法读写词索引 {self._folder}：{error}。请检查磁盘空间和文件夹的权限。"
+                ) from error
             raise LibraryCorrupt(
                 f"无法使用词索引 {self._folder}：{error}。请运行 wenju rebuild 重建。"
             ) from error
+
+
+def _check_sums(folder: Path) -> None:
+    """Compare the committed files with the checksums in their footers.
+
+    tantivy does not by itself, and a damaged one can make it take all memory.
+
+    Raises:
+        ValueError: a file is damaged.
+    """
+    meta = folder / "meta.json"
+    if not meta.exists():
+        return
+    for segment in json.loads(meta.read_bytes())["segments"]:
+        name = segment["segment_id"].replace("-", "")
+        for path in sorted(folder.glob(f"{name}.*")):
+            # A writer beside us may be deleting what its newer commit replaces.
+            with suppress(FileNotFoundError):
+                _check_sum(path)
+
+
+def _check_sum(path: Path) -> None:
+    """Check one file: its body, a JSON footer, the footer's length and a magic number."""
+    data = memoryview(path.read_bytes())
+    length = int.from_bytes(data[-8:-4], "little")
+    end = len(data) - 8 - length
+    if data[-4:] != _FOOTER_MAGIC or end < 0:
+        raise ValueError(f"{path.name} 不完整")
+    try:
+        expected = json.loads(bytes(data[end:-8]))["crc"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path.name} 的结尾已损坏") from error
+    if expected != crc32(data[:end]):
+        raise ValueError(f"{path.name} 的校验和不符")
 
 
 def _schema() -> tantivy.Schema:
