@@ -73,6 +73,8 @@ class Settings:
         _refuse_unknown(overrides, str, lang)
         values = {name: _read(name, text, lang) for name, text in said.items()}
         values |= {name: value for name, value in overrides.items() if value is not None}
+        if "library" in values:
+            values["library"] = Path(values["library"]).expanduser()
         return cls(**values)
 
 
@@ -83,7 +85,6 @@ def language(environ: Mapping[str, str] | None = None) -> Language:
 
 
 _READERS: Mapping[str, tuple[Callable[[str], Any], str]] = {
-    "library": (lambda text: Path(text).expanduser(), ""),
     "batch_size": (int, "1, 2, 3 …"),
     "top_k": (int, "1–100"),
     "threshold": (float, "0–1"),

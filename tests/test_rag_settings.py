@@ -50,6 +50,12 @@ def test_overrides_win_unless_they_are_none() -> None:
     assert (settings.top_k, settings.device) == (3, "cuda")
 
 
+def test_a_library_may_be_named_by_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/someone")
+    settings = Settings.from_environment({}, library="~/文库")
+    assert settings.library == Path("/home/someone/文库")
+
+
 def test_an_unknown_variable_is_told_with_the_near_name() -> None:
     with pytest.raises(SettingsError, match=r"WENJU_TOPK.*WENJU_TOP_K"):
         Settings.from_environment({"WENJU_TOPK": "3"})

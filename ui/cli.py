@@ -17,7 +17,11 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from index.errors import IndexingError
+from index.documents import read_documents
+from index.errors import DocumentError, IndexingError
+from index.library import rebuild_library
+from rag.answer import Chatbot
+from rag.default_library import default_folder, settings_embedder
 from rag.errors import QuestionError, RagError, SettingsError
 from rag.settings import Settings
 from ui.evaluation import evaluate_questions
@@ -118,8 +122,6 @@ def ask(
     as_json: JsonFlag = False,
 ) -> int:
     """Answer one question; 3 where the answer is a refusal."""
-    from rag.answer import Chatbot  # noqa: PLC0415 - `wenju --help` needs none of it
-
     settings = Settings.from_environment(
         library=library, embedder=embedder, device=device, dtype=dtype
     )
@@ -158,7 +160,6 @@ def chat(
     dtype: DtypeOption = None,
 ) -> int:
     """Serve the chat page until it is interrupted."""
-    from rag.answer import Chatbot  # noqa: PLC0415
     from ui.web import serve  # noqa: PLC0415 - Gradio takes seconds to import
 
     settings = Settings.from_environment(
@@ -185,9 +186,6 @@ def add(
     as_json: JsonFlag = False,
 ) -> int:
     """Add what can be read and report the rest; 1 where something could not be read."""
-    from index.documents import read_documents  # noqa: PLC0415
-    from index.errors import DocumentError  # noqa: PLC0415
-
     errors: list[DocumentError] = []
 
     def note(error: DocumentError) -> None:
@@ -276,9 +274,6 @@ def rebuild(
     dtype: DtypeOption = None,
 ) -> int:
     """Embed and index all documents again, also those of another embedder or format."""
-    from index.library import rebuild_library  # noqa: PLC0415
-    from rag.default_library import default_folder, settings_embedder  # noqa: PLC0415
-
     settings = Settings.from_environment(
         library=library, embedder=embedder, device=device, dtype=dtype
     )

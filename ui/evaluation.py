@@ -8,20 +8,29 @@ from contextlib import AbstractContextManager, contextmanager
 from importlib import metadata
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from index.library import DiskLibrary
+from rag.answer import Chatbot
+from rag.default_library import (
+    corpus_library,
+    seed_library,
+    settings_embedder,
+    temporary_folder,
+)
 from rag.errors import EvaluationError
+from rag.evaluate import evaluate
+from rag.questions import Question, read_questions, read_squad, sample_questions
+from rag.report import LOWER_IS_BETTER, METRICS, below, compare, read_report
+from rag.report_page import to_html
 from rag.settings import Settings
 from ui.language import say
 from ui.opening import embedding_bar, library_of
 from ui.options import DeviceOption, DtypeOption, EmbedderOption, LibraryOption
+from ui.report_tables import shortfall_message, show_report
 from ui.terminal import progress_bar, stdout, tell
-
-if TYPE_CHECKING:
-    from index.library import DiskLibrary
-    from rag.questions import Question
 
 
 def evaluate_questions(
@@ -125,13 +134,6 @@ def evaluate_questions(
             say("与 --given-document 不能同时用", "not together with --given-document"),
             param_hint="--hold-out",
         )
-    from rag.answer import Chatbot  # noqa: PLC0415 - `wenju --help` needs none of it
-    from rag.evaluate import evaluate  # noqa: PLC0415
-    from rag.questions import sample_questions  # noqa: PLC0415
-    from rag.report import below, compare, read_report  # noqa: PLC0415
-    from rag.report_page import to_html  # noqa: PLC0415
-    from ui.report_tables import shortfall_message, show_report  # noqa: PLC0415
-
     minimums = _minimums(minimum or ())
     older = read_report(baseline) if baseline else None
     settings = Settings.from_environment(
@@ -163,8 +165,6 @@ def evaluate_questions(
 
 def _minimums(texts: Sequence[str]) -> dict[str, float]:
     """Read METRIC=VALUE before the minutes that an evaluation may take."""
-    from rag.report import LOWER_IS_BETTER, METRICS  # noqa: PLC0415
-
     minimums: dict[str, float] = {}
     for text in texts:
         name, _, value = text.rpartition("=")
@@ -188,9 +188,6 @@ def _subject(
     settings: Settings, questions: Path | None, squad: Path | None, library: Path | None
 ) -> Iterator[tuple[DiskLibrary, list[Question]]]:
     """Yield the library to ask and the questions to ask it."""
-    from rag.default_library import corpus_library, settings_embedder  # noqa: PLC0415
-    from rag.questions import read_questions, read_squad  # noqa: PLC0415
-
     if squad:
         documents, asked = read_squad(squad)
         embedder = settings_embedder(settings)
@@ -207,16 +204,12 @@ def _subject(
 
 
 def _fixed_questions() -> list[Question]:
-    from rag.questions import read_questions  # noqa: PLC0415
-
     with as_file(files("seeds") / "questions.jsonl") as path:
         return read_questions(path)
 
 
 def _seed_only(settings: Settings) -> DiskLibrary:
     """Return a new library of the seed article alone, so that added documents change nothing."""
-    from rag.default_library import seed_library, settings_embedder, temporary_folder  # noqa: PLC0415
-
     with embedding_bar() as progress:
         return seed_library(temporary_folder(), settings_embedder(settings), progress=progress)
 

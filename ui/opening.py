@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
 
+from index.library import DiskLibrary
+from rag.default_library import default_library
 from rag.settings import Settings
 from ui.language import say
 from ui.terminal import progress_bar, tell
-
-if TYPE_CHECKING:
-    from index.library import DiskLibrary
 
 
 def library_of(settings: Settings, *, create: bool = False, lasting: bool = False) -> DiskLibrary:
@@ -20,8 +18,6 @@ def library_of(settings: Settings, *, create: bool = False, lasting: bool = Fals
     Raises:
         IndexingError: it cannot be opened or made.
     """
-    from rag.default_library import default_library  # noqa: PLC0415 - `wenju --help` is fast
-
     with embedding_bar() as progress:
         library, notices = default_library(
             settings, create=create, lasting=lasting, progress=progress

@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import (
@@ -22,11 +21,9 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from rag.answer import Answer
+from rag.citations import Citation, Claim
 from ui.language import say
-
-if TYPE_CHECKING:
-    from rag.answer import Answer
-    from rag.citations import Citation, Claim
 
 _UNSAFE = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
