@@ -266,7 +266,7 @@ class WordIndex:
                 raise LibraryBusy(
                     f"另一个进程正在写入 {self._folder}。请等它完成后再试。"
                 ) from error
-            if isinstance(error, OSError) or "os error" in str(error):
+            if isinstance(error, OSError) or re.search(r"os error|\bOs \{", str(error)):
                 raise LibraryError(
                     f"无法读写词索引 {self._folder}：{error}。请检查磁盘空间和文件夹的权限。"
                 ) from error
