@@ -24,6 +24,7 @@ from rag.answer import Chatbot
 from rag.default_library import default_folder, settings_embedder
 from rag.errors import QuestionError, RagError, SettingsError
 from rag.settings import Settings
+from ui.errors import UiError
 from ui.evaluation import evaluate_questions
 from ui.language import say
 from ui.opening import embedding_bar, library_of
@@ -68,7 +69,7 @@ def run(args: list[str]) -> int:
     except (QuestionError, SettingsError) as error:
         tell(str(error))
         return WRONG_USE
-    except (IndexingError, RagError) as error:
+    except (IndexingError, RagError, UiError) as error:
         tell(str(error))
         return FAILED
     except BrokenPipeError:

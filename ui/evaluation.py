@@ -20,12 +20,12 @@ from rag.default_library import (
     settings_embedder,
     temporary_folder,
 )
-from rag.errors import EvaluationError
 from rag.evaluate import evaluate
 from rag.questions import Question, read_questions, read_squad, sample_questions
 from rag.report import LOWER_IS_BETTER, METRICS, below, compare, read_report
 from rag.report_page import to_html
 from rag.settings import Settings
+from ui.errors import ReportError
 from ui.language import say
 from ui.opening import embedding_bar, library_of
 from ui.options import DeviceOption, DtypeOption, EmbedderOption, LibraryOption
@@ -241,7 +241,7 @@ def _write(text: str, path: Path) -> None:
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise EvaluationError(
+        raise ReportError(
             say(
                 f"报告写不进 {path}：{error.strerror}。请换一个可写的位置。",
                 f"The report cannot be written to {path}: {error.strerror}. Name another place.",
