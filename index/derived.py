@@ -8,13 +8,11 @@ a private copy of the words is used.
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 import threading
-import zlib
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -30,6 +28,8 @@ from index.words import WordIndex
 _LOCK = "library.lock"
 _VECTORS = "vectors.faiss"
 _WORDS = "words"
+
+_NO_KEYS = np.empty(0, np.int64)
 
 T = TypeVar("T")
 
@@ -107,6 +107,12 @@ class Derived:
                 self.vectors.save(self._folder / _VECTORS)
             self._saved = self.vectors.generation
 
+    def save_if_free(self) -> None:
+        """Write the vectors where that is due, and nobody else is writing, and we may."""
+        if self._saved != self.vectors.generation:
+            with suppress(LibraryError), writer_lock(self._folder, 0):
+                self.save()
+
     def close(self) -> None:
         self.words.close()
         if self._scratch:
@@ -123,27 +129,23 @@ class Derived:
         return vectors
 
     def _follow_vectors(self, generation: int) -> None:
-        vectors = self.vectors
-        if not _leads_to(vectors.generation, generation):
-            vectors = VectorIndex(self._dimension)
-        # Half followed, they are nothing to go on from.
-        self.vectors = VectorIndex(self._dimension)
-        for _, keys in self._database.removed(vectors.generation, generation):
-            vectors.remove(keys)
-        for keys, rows in self._database.added_vectors(
-            vectors.generation, generation, self._dimension
-        ):
-            vectors.add(keys, unit(rows))
-        vectors.generation = generation
-        self.vectors = vectors
+        if not _leads_to(self.vectors.generation, generation):
+            self.vectors = VectorIndex(self._dimension)
+        seen = self.vectors.generation
+        removed = [keys for _, keys in self._database.removed(seen, generation)]
+        added = (
+            (keys, unit(rows))
+            for keys, rows in self._database.added_vectors(seen, generation, self._dimension)
+        )
+        self.vectors.change(np.concatenate([_NO_KEYS, *removed]), added, generation)
 
     def _open_words(self) -> WordIndex:
         try:
-            if _damaged(self._folder / _WORDS):
-                return self._new_words(locked=False)
             return WordIndex(self._folder / _WORDS)
         except LibraryCorrupt:
             return self._new_words(locked=False)
+        except LibraryError:
+            return self._scratch_words()
 
     def _follow_words(self, generation: int, *, locked: bool) -> None:
         try:
@@ -170,31 +172,31 @@ class Derived:
     def _replace_words(self, generation: int, *, locked: bool) -> None:
         self.words.close()
         self.words = self._new_words(locked=locked)
-        with self._may_write(locked):
+        # Where another process is writing, it is for the next question to follow.
+        with suppress(LibraryBusy), self._may_write(locked):
             self._update_words(generation)
 
     def _new_words(self, *, locked: bool) -> WordIndex:
         """Return an index in the place of a broken one, else a private one."""
-        try:
-            with self._may_write(locked):
-                shutil.rmtree(self._folder / _WORDS)
-                return WordIndex(self._folder / _WORDS)
-        except (LibraryError, OSError):
-            if locked:
-                raise
-            return self._scratch_words()
+        if not self._scratch:
+            try:
+                with self._may_write(locked):
+                    shutil.rmtree(self._folder / _WORDS, ignore_errors=True)
+                    return WordIndex(self._folder / _WORDS)
+            except LibraryError:
+                if locked:
+                    raise
+        return self._scratch_words()
 
     def _scratch_words(self) -> WordIndex:
         self._scratch = tempfile.TemporaryDirectory(prefix="wenju-", ignore_cleanup_errors=True)
         folder = Path(self._scratch.name) / _WORDS
         try:
             shutil.copytree(self._folder / _WORDS, folder)
-            if not _damaged(folder):
-                return WordIndex(folder)
-        except (LibraryCorrupt, OSError):
-            pass
-        shutil.rmtree(folder, ignore_errors=True)
-        return WordIndex(folder)
+            return WordIndex(folder)
+        except (LibraryError, OSError):
+            shutil.rmtree(folder, ignore_errors=True)
+            return WordIndex(folder)
 
     def _update_words(self, generation: int) -> None:
         seen = self.words.generation
@@ -220,27 +222,3 @@ def unit(rows: NDArray[np.float16]) -> NDArray[np.float32]:
 def _leads_to(seen: int, generation: int) -> bool:
     """Tell whether an index at one generation can catch up to another."""
     return seen <= generation and same_epoch(seen, generation)
-
-
-def _damaged(folder: Path) -> bool:
-    """Tell whether a file of a tantivy index differs from what was written.
-
-    Each ends with a footer that has the CRC-32 of what is before it; tantivy itself does not
-    look at it when it opens a file.
-    Source: tantivy, src/directory/footer.rs: content, JSON, its length and 1337 as 32 bits.
-    """
-    return any(
-        not _intact(path)
-        for path in folder.glob("*.*")
-        if path.suffix not in (".json", ".lock", ".tmp")
-    )
-
-
-def _intact(path: Path) -> bool:
-    try:
-        content = memoryview(path.read_bytes())
-        length = int.from_bytes(content[-8:-4], "little")
-        footer = json.loads(bytes(content[-8 - length : -8]))
-        return footer["crc"] == zlib.crc32(content[: -8 - length])
-    except (OSError, ValueError, KeyError, TypeError):
-        return False

@@ -214,6 +214,7 @@ class DiskLibrary:
         self._questions: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
         self._derived = Derived(folder, database, embedder.dimension)
         self._follow()
+        self._derived.save_if_free()
 
     def add(self, documents: Iterable[Document], *, progress: Progress | None = None) -> AddReport:
         """Add documents, replacing those whose content changed; unchanged ones cost nothing.

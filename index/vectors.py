@@ -44,16 +44,29 @@ class VectorIndex:
     def __len__(self) -> int:
         return self._index.ntotal
 
-    def add(self, keys: Keys, vectors: NDArray[np.float32]) -> None:
-        """Add `(n, d) float32` unit vectors under `n` keys that are not in the index."""
-        with self._lock:
-            self._index.add_with_ids(np.ascontiguousarray(vectors, np.float32), keys)
+    def change(
+        self, removed: Keys, added: Iterable[tuple[Keys, NDArray[np.float32]]], generation: int
+    ) -> None:
+        """Remove and add vectors, in one step for those who search meanwhile.
 
-    def remove(self, keys: Keys) -> None:
-        """Remove vectors by key; keys that are not there are no error."""
-        if len(keys):
-            with self._lock:
-                self._index.remove_ids(faiss.IDSelectorBatch(keys))
+        Should it fail half-way, the index is left empty at generation -1.
+
+        Args:
+            removed: keys; those that are not there are no error.
+            added: pages of keys `(n,)`, not in the index yet, and unit vectors `(n, d) float32`.
+            generation: what the index then reflects.
+        """
+        with self._lock:
+            try:
+                if len(removed):
+                    self._index.remove_ids(faiss.IDSelectorBatch(removed))
+                for keys, vectors in added:
+                    self._index.add_with_ids(np.ascontiguousarray(vectors, np.float32), keys)
+                self.generation = generation
+            except BaseException:
+                self._index.reset()
+                self.generation = -1
+                raise
 
     def search(
         self,
