@@ -29,7 +29,7 @@ from ui.evaluation import evaluate_questions
 from ui.language import say
 from ui.opening import embedding_bar, library_of
 from ui.options import DeviceOption, DtypeOption, EmbedderOption, JsonFlag, LibraryOption
-from ui.terminal import replace_unprintable, show_answer, stdout, table, tell
+from ui.terminal import tolerate_encodings, show_answer, stdout, table, tell
 from ui.usage import Command, Group, usage_message
 
 ANSWERED, FAILED, WRONG_USE, REFUSED = range(4)
@@ -60,9 +60,10 @@ def main() -> NoReturn:
 
 def run(args: list[str]) -> int:
     """Run `wenju` with these arguments and return the exit status; errors are one message."""
-    replace_unprintable()
+    tolerate_encodings()
     try:
         status = typer.main.get_command(app).main(args, "wenju", standalone_mode=False)
+        sys.stdout.flush()
     except TyperException as error:
         tell(usage_message(error))
         return WRONG_USE
@@ -161,6 +162,8 @@ def chat(
     dtype: DtypeOption = None,
 ) -> int:
     """Serve the chat page until it is interrupted."""
+    # Gradio talks to itself over HTTP when it starts: no proxy may come between.
+    os.environ["no_proxy"] = "*"
     from ui.web import serve  # noqa: PLC0415 - Gradio takes seconds to import
 
     settings = Settings.from_environment(

@@ -64,9 +64,9 @@ def tell(message: str) -> None:
     stderr().print(Text(safe(message)))
 
 
-def replace_unprintable() -> None:
-    """Let stdout and stderr replace what their encoding lacks, rather than fail."""
-    for stream in (sys.stdout, sys.stderr):
+def tolerate_encodings() -> None:
+    """Let stdin, stdout and stderr replace what their encoding lacks, rather than fail."""
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
         if reconfigure := getattr(stream, "reconfigure", None):
             reconfigure(errors="replace")
 

@@ -97,7 +97,6 @@ def build_page(chatbot: Chatbot) -> gr.Blocks:
             show_label=False,
             placeholder=say("想问什么？按回车发送", "What do you want to know? Enter sends"),
             submit_btn=True,
-            stop_btn=True,
             max_length=MAX_QUESTION_CHARS,
             autofocus=True,
         )
