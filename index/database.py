@@ -242,6 +242,16 @@ class Database:
         )
         return {name: self._rows_of(blob, dimension) for name, blob in found}
 
+    def embeddings_of_keys(
+        self, keys: Sequence[int], dimension: int
+    ) -> dict[int, NDArray[np.float16]]:
+        """Return for each passage key that is there its rows, `(1 + s, d) float16`."""
+        found = self._all(
+            "SELECT key, embeddings FROM passages WHERE key IN (SELECT value FROM json_each(?))",
+            (_json(list(keys)),),
+        )
+        return {key: self._rows_of(blob, dimension) for key, blob in found}
+
     def passage_count(self) -> int:
         return self._all("SELECT coalesce(sum(passages), 0) FROM documents")[0][0]
 
