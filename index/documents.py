@@ -217,7 +217,7 @@ def _fields(line: str) -> dict[str, Any]:
         raise DocumentError(f"不是有效的 JSON（{error}）。请改正这一行。") from error
     if not isinstance(fields, dict):
         raise DocumentError('不是 JSON 对象。每行应为 {"text": "…"}。')
-    if _UNUSABLE.search(json.dumps({**fields, "text": ""}, ensure_ascii=False)):
+    if _UNUSABLE.search(json.dumps(fields, ensure_ascii=False)):
         raise DocumentError("含有单独的代理字符（如 \\ud800）。请删去它。")
     return fields
 

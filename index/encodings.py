@@ -92,7 +92,7 @@ def _sample(path: Path, encoding: str) -> str | None:
     try:
         for text in _decoded(path, encoding):
             if size < _SAMPLE_CHARS:
-                kept += _NOT_ASCII.findall(text[: 4 * _SAMPLE_CHARS])
+                kept += _NOT_ASCII.findall(text)
                 size = sum(map(len, kept))
     except UnicodeDecodeError:
         return None
