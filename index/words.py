@@ -116,14 +116,13 @@ class WordIndex:
             LibraryBusy: another process is writing.
             LibraryError: the folder cannot be written, or the disk is full.
         """
-        with self._translated():
-            writer = self._open_writer()
-            for key, document, text in passages:
-                entry = tantivy.Document()
-                entry.add_unsigned("key", key)
-                entry.add_unsigned("document", document)
-                entry.add_text("tokens", " ".join(tokens(text)))
-                writer.add_document(entry)
+        for key, document, text in passages:
+            entry = tantivy.Document()
+            entry.add_unsigned("key", key)
+            entry.add_unsigned("document", document)
+            entry.add_text("tokens", " ".join(tokens(text)))
+            with self._translated():
+                self._open_writer().add_document(entry)
 
     def remove(self, keys: Collection[int]) -> None:
         """Remove passages by key; keys that are not there are no error.
@@ -261,7 +260,11 @@ class WordIndex:
         """Turn tantivy's errors into ours."""
         try:
             yield
-        except (ValueError, KeyError, TypeError, OSError) as error:
+        except BaseException as error:
+            # A panic in Rust is no Exception, and its class cannot be imported.
+            panic = type(error).__name__ == "PanicException"
+            if not (panic or isinstance(error, (ValueError, KeyError, TypeError, OSError))):
+                raise
             if "LockBusy" in str(error):
                 raise LibraryBusy(
                     f"另一个进程正在写入 {self._folder}。请等它完成后再试。"
@@ -288,10 +291,12 @@ def _check_sums(folder: Path) -> None:
         return
     for segment in json.loads(meta.read_bytes())["segments"]:
         name = segment["segment_id"].replace("-", "")
+        deletes = segment.get("deletes") or {}
         for path in sorted(folder.glob(f"{name}.*")):
-            # A writer beside us may be deleting what its newer commit replaces.
-            with suppress(FileNotFoundError):
-                _check_sum(path)
+            # A writer beside us may be half-way through new deletions, or be tidying up.
+            if path.suffix != ".del" or path.name == f"{name}.{deletes.get('opstamp')}.del":
+                with suppress(FileNotFoundError):
+                    _check_sum(path)
 
 
 def _check_sum(path: Path) -> None:

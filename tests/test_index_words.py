@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -205,6 +206,29 @@ def test_each_damaged_file_is_noticed(index: WordIndex, tmp_path: Path, damage: 
         with pytest.raises(LibraryCorrupt, match="请运行 wenju rebuild"):
             WordIndex(copy)
         shutil.rmtree(copy)
+
+
+def test_a_panic_of_tantivy_is_damage(index: WordIndex, tmp_path: Path) -> None:
+    meta = tmp_path / "词" / "meta.json"
+    meta.write_text(re.sub(r'"max_doc": \d+', '"max_doc": 1', meta.read_text()))
+    with WordIndex(tmp_path / "词") as damaged, pytest.raises(LibraryCorrupt):
+        damaged.search(tokens("企业"), 10)
+
+
+def test_errors_of_what_is_added_stay_themselves(index: WordIndex) -> None:
+    def broken() -> Iterator[tuple[int, int, str]]:
+        yield 8, 8, "好"
+        raise ValueError("不是词索引的错")
+
+    with pytest.raises(ValueError, match="不是词索引的错"):
+        index.add(broken())
+
+
+def test_half_written_deletions_are_not_damage(index: WordIndex, tmp_path: Path) -> None:
+    segment = next((tmp_path / "词").glob("*.term")).stem
+    (tmp_path / "词" / f"{segment}.999.del").write_bytes(b"half")
+    with WordIndex(tmp_path / "词") as beside:
+        assert keys(beside, "海关") == [2]
 
 
 def test_a_lost_file_is_noticed(index: WordIndex, tmp_path: Path) -> None:
