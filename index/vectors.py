@@ -19,7 +19,7 @@ from index.errors import LibraryCorrupt
 Keys = NDArray[np.int64]
 
 _HEADER = struct.Struct("<8sqqI")
-"""Magic, generation, dimension, CRC-32 of what follows: the index as FAISS serialises it."""
+"""Magic, generation, dimension, CRC-32; the index follows as FAISS serialises it."""
 _MAGIC = b"wenjuV1\n"
 
 
@@ -97,7 +97,7 @@ class VectorIndex:
         """
         with self._lock:
             body = faiss.serialize_index(self._index).tobytes()
-            header = _HEADER.pack(_MAGIC, self.generation, self.dimension, zlib.crc32(body))
+            header = _header(self.generation, self.dimension, body)
         write_whole(path, [header, body])
 
     @classmethod
@@ -108,18 +108,20 @@ class VectorIndex:
             FileNotFoundError: there is no such file.
             LibraryCorrupt: the file is damaged or not ours.
         """
-        content = path.read_bytes()
-        body = memoryview(content)[_HEADER.size :]
-        damaged = LibraryCorrupt(f"向量文件 {path} 已损坏。请运行 wenju rebuild 重建。")
-        if len(content) < _HEADER.size:
-            raise damaged
-        magic, generation, dimension, checksum = _HEADER.unpack_from(content)
-        if magic != _MAGIC or zlib.crc32(body) != checksum:
-            raise damaged
+        content = memoryview(path.read_bytes())
+        header, body = content[: _HEADER.size], content[_HEADER.size :]
+        _, generation, dimension, _ = _HEADER.unpack(bytes(header).ljust(_HEADER.size, b"\0"))
+        if header != _header(generation, dimension, body):
+            raise LibraryCorrupt(f"向量文件 {path} 已损坏。请运行 wenju rebuild 重建。")
         loaded = cls(dimension)
         loaded._index = faiss.deserialize_index(np.frombuffer(body, np.uint8))
         loaded.generation = generation
         return loaded
+
+
+def _header(generation: int, dimension: int, body: bytes | memoryview) -> bytes:
+    checksum = zlib.crc32(body, zlib.crc32(struct.pack("<qq", generation, dimension)))
+    return _HEADER.pack(_MAGIC, generation, dimension, checksum)
 
 
 def write_whole(path: Path, chunks: Iterable[bytes]) -> None:
