@@ -18,18 +18,20 @@ from index.passages import Sentence
 from rag.citations import Citation, Claim, cite, distinct
 from rag.confidence import calibration, confidence, signals
 from rag.default_library import default_library
-from rag.errors import QuestionError
+from rag.errors import QuestionError, ReaderError
 from rag.examples import example_questions
 from rag.follow_up import Turn, resolve
-from rag.lists import partner, whole_list
+from rag.lists import item_text, partner, whole_list
 from rag.messages import Messages, messages
 from rag.question import analyse
 from rag.rarity import rarity
-from rag.reader import Reader, Span, SpanScorer
+from rag.reader import Reader, Span
 from rag.sentences import ScoredSentence, score_sentences
 from rag.settings import Settings
+from rag.span_scorer import SpanScorer
 from rag.spans import Probe, probe
 from rag.summary import about, summarise
+from rag.trained_reader import TrainedReader
 
 Mode = Literal["extract", "llm", "llm→extract"]
 
@@ -152,8 +154,9 @@ class Chatbot:
         """Answer from `library`; `reader` finds the spans, `notices` go with every answer."""
         self.library = library
         self.settings = settings or Settings()
-        self._reader = reader or SpanScorer()
-        self._notices = tuple(notices)
+        self._reader, warnings = (reader, ()) if reader else load_reader()
+        self._calibration = calibration(self._reader.name)
+        self._notices = (*notices, *warnings)
         self._say: Messages = messages(self.settings.lang)
 
     def ask(
@@ -204,7 +207,7 @@ class Chatbot:
         with clock.stage("check"):
             missing = self._missing_terms(probed)
         threshold = self.settings.threshold
-        threshold = calibration().threshold if threshold is None else threshold
+        threshold = self._calibration.threshold if threshold is None else threshold
         if found.confidence < threshold:
             reason = self._refusal(missing)
             return self._answer(
@@ -254,7 +257,7 @@ class Chatbot:
         if probed.asked.kind == "summary":
             return self._summary(probed, sentences)
         spans = self._reader.read(probed, sentences)
-        sure = confidence(signals(probed, spans, sentences))
+        sure = confidence(self._calibration, signals(probed, spans, sentences))
         if probed.asked.kind == "yes-no" or not spans:
             best = sentences[0]
             return _whole(best, sure)
@@ -266,7 +269,7 @@ class Chatbot:
             chosen, sure = summarise(self.library, document_id), 1.0
         else:
             chosen = about(sentences)
-            sure = confidence(signals(probed, (), sentences))
+            sure = confidence(self._calibration, signals(probed, (), sentences))
         text = "".join(s.text for s in chosen)
         return _Found(text, tuple((s.text, document_id, s) for s in chosen), sure)
 
@@ -323,6 +326,14 @@ class Chatbot:
         )
 
 
+def load_reader() -> tuple[Reader, tuple[str, ...]]:
+    """Return the trained reader, or the one by rules with a notice where its weights are bad."""
+    try:
+        return TrainedReader(), ()
+    except ReaderError as error:
+        return SpanScorer(), (str(error),)
+
+
 def answer(question: str, *, history: Sequence[Turn] = (), **settings: Any) -> Answer:
     """Answer a question from the default library, which holds the seed article.
 
@@ -349,96 +360,14 @@ def is_whole_document(probed: Probe) -> bool:
 
 
 _SUMMARY_WORDS = frozenset(
-    [
-        "文章",
-        "文",
-        "本文",
-        "全文",
-        "文中",
-        "这篇",
-        "篇",
-        "报道",
-        "新闻",
-        "文档",
-        "材料",
-        "资料",
-        "内容",
-        "主要",
-        "主要内容",
-        "讲",
-        "讲述",
-        "讲了",
-        "说",
-        "写",
-        "谈",
-        "介绍",
-        "概括",
-        "概述",
-        "总结",
-        "摘要",
-        "归纳",
-        "大意",
-        "主旨",
-        "中心",
-        "中心思想",
-        "思想",
-        "简要",
-        "简单",
-        "简短",
-        "简述",
-        "一下",
-        "用",
-        "几句话",
-        "一句话",
-        "两句话",
-        "三句话",
-        "话",
-        "句",
-        "帮",
-        "我",
-        "做",
-        "个",
-        "份",
-        "关于",
-        "事",
-        "事情",
-        "总体",
-        "大概",
-        "通篇",
-        "这",
-        "描述",
-        "要点",
-        "核心",
-        "整体",
-        "下",
-        "帮忙",
-        "给",
-        "一句",
-        "几句",
-        "两句",
-        "三句",
-        "篇文章",
-        "summary",
-        "summarize",
-        "summarise",
-        "article",
-        "document",
-        "text",
-        "news",
-        "story",
-        "about",
-        "main",
-        "idea",
-        "point",
-        "points",
-        "topic",
-        "please",
-        "give",
-        "me",
-        "tell",
-        "you",
-        "can",
-    ]
+    """
+    文章 文 本文 全文 文中 这篇 篇 报道 新闻 文档 材料 资料 内容 主要 主要内容 讲
+    讲述 讲了 说 写 谈 介绍 概括 概述 总结 摘要 归纳 大意 主旨 中心 中心思想 思想
+    简要 简单 简短 简述 一下 用 几句话 一句话 两句话 三句话 话 句 帮 我 做 个 份
+    关于 事 事情 总体 大概 通篇 这 描述 要点 核心 整体 下 帮忙 给 一句 几句 两句
+    三句 篇文章 summary summarize summarise article document text news story about
+    main idea point points topic please give me tell you can
+    """.split()
 )
 
 
@@ -457,16 +386,13 @@ def _whole(best: ScoredSentence, sure: float) -> _Found:
 def _of_span(probed: Probe, span: Span, sure: float) -> _Found:
     """Make the answer of the best span: its partner, its whole list, or itself."""
     scored = span.sentence
-    document_id = scored.hit.passage.document_id
     paired = partner(probed, scored.parsed)
     if paired:
-        items = (paired,)
+        texts = [item_text(scored.parsed, paired)]
     elif probed.asked.several:
-        items = whole_list(span)
+        texts = whole_list(span)
     else:
-        items = ((span.first, span.last),)
-    texts = [
-        scored.sentence.text[slice(*scored.parsed.offsets(first, last))] for first, last in items
-    ]
+        texts = [span.text]
+    document_id = scored.hit.passage.document_id
     claims = tuple((text, document_id, scored.sentence) for text in texts)
     return _Found("、".join(texts), claims, sure)

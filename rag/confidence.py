@@ -37,15 +37,14 @@ class Calibration:
 
 
 @cache
-def calibration() -> Calibration:
-    """Load the calibration that ships with the package."""
-    stored = json.loads((resources.files(__package__) / _FILE).read_text("utf-8"))
+def calibration(reader: str) -> Calibration:
+    """Load the calibration of a reader, by its name; it ships with the package."""
+    stored = json.loads((resources.files("rag") / _FILE).read_text("utf-8"))[reader]
     return Calibration(tuple(stored["weights"].values()), stored["bias"], stored["threshold"])
 
 
-def confidence(values: NDArray[np.float64]) -> float:
+def confidence(made: Calibration, values: NDArray[np.float64]) -> float:
     """Return the calibrated probability that the answer with these signals is right."""
-    made = calibration()
     logit = made.bias + float(np.dot(made.weights, values))
     return 1 / (1 + math.exp(-max(-30.0, min(30.0, logit))))
 
@@ -123,8 +122,8 @@ def _fits(asked: Asked, spans: Sequence[Span]) -> tuple[float, float, float]:
     if not spans:
         return 0.0, 0.0, 0.0
     best = spans[0]
-    tokens = best.sentence.parsed.tokens
-    return type_fit(asked, fold(best.text).text, tokens[best.last].tag)
+    base = best.sentence.sentence.start
+    return type_fit(asked, fold(best.text).text, best.sentence.parsed.tag_before(best.end - base))
 
 
 def _says(text: str, unit: str) -> bool:

@@ -2,6 +2,7 @@
 
     RagError
     ├── QuestionError     a question that cannot be asked: empty, too long
+    ├── ReaderError       the trained reader's weights are missing or broken
     ├── SettingsError     an unknown or impossible setting
     └── EvaluationError   a question set that cannot be read or used
 
@@ -15,6 +16,10 @@ class RagError(Exception):
 
 class QuestionError(RagError):
     """The question cannot be asked."""
+
+
+class ReaderError(RagError):
+    """The weights of the trained reader are missing or broken."""
 
 
 class SettingsError(RagError):

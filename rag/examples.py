@@ -13,7 +13,7 @@ _DOCUMENTS = 3
 
 
 def example_questions(library: Library, count: int, say: Messages) -> list[str]:
-    """Return up to `count` questions that the first documents answer: a summary, headings, numbers."""
+    """Return up to `count` questions that the first documents answer."""
     questions: list[str] = []
     documents = library.documents()[:_DOCUMENTS]
     for document in documents:

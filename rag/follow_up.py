@@ -37,6 +37,12 @@ _ENGLISH = re.compile(
     r"|^(?:and|what about|how about)\b",
     re.IGNORECASE,
 )
+_NUMBERED = re.compile(r"第?[\d.一二三四五六七八九十百千两]+")
+_NOMINAL = ("n", "vn", "an", "j", "l", "b", "eng", "s", "i", "m", "q")
+_EMPTY = frozenset(("时候", "时间", "名字", "情况", "什么"))
+_NAME_CHARS = 30
+"""The longest reply that can be a name, in characters."""
+
 _ATTRIBUTE_QUESTION = {
     "number": "是多少？",
     "date": "是什么时候？",
@@ -77,18 +83,36 @@ def _complete(question: str, topic: str, replied: str) -> str:
         return _swap(_ELLIPSIS.sub("", body), topic, before, subject)
     pronoun = _pronoun(body)
     if pronoun:
-        head, tail = body[: pronoun.start()], body[pronoun.end() :]
-        return f"{head}{subject}{tail}"
+        meant = _meant(pronoun.group(), before, replied) or subject
+        return f"{body[: pronoun.start()]}{meant}{body[pronoun.end() :]}"
     if led or _is_bare(body):
-        return f"{subject}{body}" if not _mentions(body, subject) else body
+        return body if _mentions(body, subject) else f"{_statement(before) or subject}，{body}"
     return question
 
 
+def _statement(asked: Asked) -> str:
+    """Return what a question takes for granted: itself without its gap."""
+    behind = asked.after
+    for noun in (asked.unit, asked.focus):
+        behind = behind.removeprefix(noun)
+    return (asked.before + behind).rstrip("是有在为叫的了吗")
+
+
+def _meant(pronoun: str, before: Asked, replied: str) -> str:
+    """Return what a pronoun with a noun ("这本书", "该项目") stands for, or ""."""
+    if pronoun[-1] in "它他她们其这那该此个":
+        return ""
+    named = [phrase for phrase in _phrases(before) if phrase.endswith(pronoun[-1])]
+    if named:
+        return max(named, key=len)
+    answered = replied.rstrip("。.!！")
+    fits = answered.endswith((pronoun[-1], "》", "”"))
+    return answered if fits and len(answered) <= _NAME_CHARS else ""
+
+
 def _pronoun(body: str) -> re.Match[str] | None:
-    return next(
-        (m for m in _PRONOUN.finditer(body) if m.group() not in ("这", "那") or m.start() == 0),
-        None,
-    )
+    found = _PRONOUN.finditer(body)
+    return next((m for m in found if m.group() not in ("这", "那") or m.start() == 0), None)
 
 
 def _has_gap(body: str) -> bool:
@@ -102,10 +126,13 @@ def _swap(body: str, topic: str, before: Asked, subject: str) -> str:
     "市人民医院和哪家医院合作？" + "那市中医医院呢" swaps the hospitals; what has no like there
     ("总投资") is asked of the subject.
     """
-    like = _like(body, before)
+    body = body.strip("的")
+    like = _like(body, before) or _like_number(body, topic)
     if like:
         return topic.replace(like, body, 1)
-    body = body.lstrip("的")
+    counted = before.unit + before.focus
+    if before.kind == "number" and before.focus and analyse(body).kind == "thing":
+        return topic.replace(counted, before.unit + body, 1)
     ending = _ATTRIBUTE_QUESTION.get(analyse(body).kind, "是什么？")
     if _has_gap(body):
         ending = "？"
@@ -127,6 +154,15 @@ def _like(body: str, before: Asked) -> str:
     return ""
 
 
+def _like_number(body: str, topic: str) -> str:
+    """Return what counts the same thing in the earlier question: "第二名" for "第三名"."""
+    led = _NUMBERED.match(body)
+    if led is None or len(led.group()) == len(body):
+        return ""
+    found = re.search(rf"(?:{_NUMBERED.pattern})?{re.escape(body[led.end() :])}", topic)
+    return found.group() if found else ""
+
+
 def _proper(text: str) -> bool:
     words = tagged(text)
     return bool(words) and words[-1].tag.startswith(("nr", "ns", "nt", "nz"))
@@ -137,8 +173,9 @@ def _subject(before: Asked, replied: str) -> str:
 
     A question for a name ("谁…", "哪家…") makes its answer the subject.
     """
-    if before.kind in ("person", "organisation") and 0 < len(replied) <= 30 and "、" not in replied:
-        return replied.rstrip("。.!！")
+    named = replied.rstrip("。.!！")
+    if before.kind in ("person", "organisation") and 0 < len(named) <= _NAME_CHARS:
+        return named
     phrases = _phrases(before)
     return max(phrases, key=lambda p: (_specific(p), len(p)), default="")
 
@@ -151,29 +188,21 @@ def _phrases(asked: Asked) -> list[str]:
     """Return the noun phrases of a question outside its gap, as written there (folded)."""
     phrases: list[str] = []
     run: list[Word] = []
-    for word in [*asked.words, None]:
-        in_gap = word is not None and word.start < asked.gap_end and asked.gap_start < word.end
-        if (
-            word is not None
-            and not in_gap
-            and _nominal(word)
-            and (not run or run[-1].end == word.start)
-        ):
-            run.append(word)
+    for word in asked.words:
+        if not _nominal(word) or (word.start < asked.gap_end and asked.gap_start < word.end):
+            run = []
             continue
-        if run:
-            phrases.append(asked.text[run[0].start : run[-1].end])
-        run = [word] if word is not None and not in_gap and _nominal(word) else []
-    return [p for p in phrases if len(p) > 1 and p not in ("时候", "时间", "名字", "情况", "什么")]
+        if run and run[-1].end == word.start:
+            phrases.pop()
+        else:
+            run = []
+        run.append(word)
+        phrases.append(asked.text[run[0].start : word.end])
+    return [p for p in phrases if len(p) > 1 and p not in _EMPTY]
 
 
 def _nominal(word: Word) -> bool:
-    return word.tag.startswith(
-        ("n", "vn", "an", "j", "l", "b", "eng", "s", "i", "m", "q")
-    ) and word.text not in (
-        "请问",
-        "问",
-    )
+    return word.tag.startswith(_NOMINAL) and word.text not in ("请问", "问")
 
 
 def _is_bare(body: str) -> bool:

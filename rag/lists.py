@@ -19,12 +19,21 @@ class Pairing:
     right: tuple[Item, ...]
 
 
-def whole_list(span: Span) -> tuple[Item, ...]:
+def whole_list(span: Span) -> list[str]:
     """Return the items of the list that the span is in or over; the span alone if none."""
-    for group in span.sentence.parsed.groups:
-        if group[0][0] <= span.last and span.first <= group[-1][1]:
-            return group
-    return ((span.first, span.last),)
+    sentence = span.sentence
+    start, end = span.start - sentence.sentence.start, span.end - sentence.sentence.start
+    for group in sentence.parsed.groups:
+        left, right = sentence.parsed.offsets(group[0][0], group[-1][1])
+        if left < end and start < right:
+            return [item_text(sentence.parsed, item) for item in group]
+    return [span.text]
+
+
+def item_text(parsed: Parsed, item: Item) -> str:
+    """Return the words of an item as the sentence has them."""
+    start, end = parsed.offsets(*item)
+    return parsed.source[start:end]
 
 
 def partner(probe: Probe, parsed: Parsed) -> Item | None:

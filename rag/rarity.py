@@ -24,7 +24,7 @@ def rarity(word: str) -> float:
 
 @cache
 def _counts() -> tuple[int, dict[str, int]]:
-    packed = (resources.files(__package__) / _FILE).read_bytes()
+    packed = (resources.files("rag") / _FILE).read_bytes()
     head, *lines = gzip.decompress(packed).decode("utf-8").splitlines()
     pairs = (line.rsplit("\t", 1) for line in lines)
     return int(head), {word: int(count) for word, count in pairs}

@@ -88,7 +88,7 @@ def _nearby(probe: Probe, hits: Sequence[Hit]) -> NDArray[np.float64]:
     return np.array([coverage(probe, fold(text).text) for text in texts]).reshape(len(hits), -1)
 
 
-def _spread(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _spread(values: NDArray[np.floating]) -> NDArray[np.floating]:
     """Stretch values over [0, 1]; all 1 where they are equal."""
     low, high = values.min(), values.max()
     return np.ones_like(values) if high == low else (values - low) / (high - low)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from index.fold import Folded, fold
 from index.words import tagged
+from rag.measures import DATE, DURATION, QUANTITY
 from rag.question import KINDS, Asked
 
 MAX_TOKENS = 12
@@ -20,65 +21,13 @@ MAX_TOKENS = 12
 MAX_CHARS = 80
 """The longest candidate of whole clauses, in characters."""
 
-_NUMERAL = r"(?:\d[\d,]*(?:\.\d+)?|[一二三四五六七八九十百千两〇零半][一二三四五六七八九十百千万亿〇零点]*)"
-_SCALE = r"(?:[多余来几]?[百千万亿兆]{0,3}[多余]?)"
-_TIME_UNIT = (
-    r"(?:个?(?:工作日|小时|月|星期|世纪|季度|学期)|分钟|秒钟?|天|周年?|年(?![0-9底初末])|岁|载)"
-)
-_UNIT = (
-    rf"(?:{_TIME_UNIT}|个?百分点|%|‰|℃|摄氏度|度|平方公里|平方千米|平方米|立方米|公里|千米|厘米|毫米|米|公顷|亩|英里|英尺|海里"
-    r"|亿?美元|欧元|日元|港元|英镑|卢布|人民币|元|块钱?|吨|公斤|千克|克|斤|磅|升|千瓦时?|兆瓦|瓦|人次|人|名|位|户|家|所|座|项"
-    r"|条|支|只|套|台|辆|架|艘|种|类|部|本|篇|份|件|次|场|届|层|栋|间|张|对|双|片|块|股|代|期|批|点|成|倍|字|页|集|票|胜|球|枚|颗|棵|株"
-    r"|头|匹|桶|步|首|卷|章|幅|道|口|组|队|班|门|个|处|款|例|起|宗|笔|发|样|轮|强|大|级|号|街|站|线|路|世|任|师|团|营|连|军|元|国|省|市|县|镇|乡|村)"
-)
-_MORE = r"(?:以上|以下|以内|之内|以外|左右|上下|[多余])?"
-_ABOUT = r"(?:约|近|超过?|逾|不足|不到|至少|最多|将近|大约|接近|第)?"
-_QUANTITY = re.compile(
-    rf"{_ABOUT}(?:{_NUMERAL}{_SCALE}{_UNIT}?(?:至|到|-|~|—|－)){{0,1}}"
-    rf"(?:\d[\d,]*(?:\.\d+)?{_SCALE}(?:{_UNIT})?|{_NUMERAL}{_SCALE}{_UNIT}){_MORE}|百分之{_NUMERAL}|\d+分之\d+|{_NUMERAL}分之{_NUMERAL}"
-)
-_DAY = r"(?:\d{1,2}|[一二三四五六七八九十]{1,3})[日号](?:上午|下午|晚上?|凌晨|中午|傍晚|早上|夜)?(?:\d{1,2}[时点](?:\d{1,2}分|半|许)?)?"
-_MONTH = rf"(?:\d{{1,2}}|[一二三四五六七八九十]{{1,2}})月(?:份|底|初|末|中旬|上旬|下旬|(?:{_DAY}))?"
-_YEAR = r"(?:(?:公元前?|西元前?|民国)?(?:\d{2,4}|[一二三四五六七八九〇零]{2,4})年代?|[今去前明后当同次翌每]年|(?:公元)?前?\d{1,2}世纪(?:\d{2}年代)?(?:初|末|中)?期?)"
-_ONE_DATE = (
-    rf"(?:{_YEAR}(?:{_MONTH}|底|初|末|间|春|夏|秋|冬|[春夏秋冬]季)?|{_MONTH}|{_DAY}|[年月]底|[年月]初|年末"
-    r"|\d{4}[-/]\d{1,2}[-/]\d{1,2}(?: \d{1,2}:\d{2}(?::\d{2})?)?|\d{1,2}:\d{2}(?::\d{2})?)"
-)
-_DATE = re.compile(rf"(?:近|未来|过去)?{_ONE_DATE}(?:(?:至|到|-|~|—|－){_ONE_DATE})?")
-_SPAN_OF_TIME = re.compile(rf"(?:{_ABOUT}{_NUMERAL}{_SCALE}{_TIME_UNIT}){_MORE}$")
-
 _OPENING, _CLOSING = '“‘「『《〈(【["', '”’」』》〉)】]"'
 _STRONG_END = frozenset(",;:。!?…\n，；：！？.")
 _COPULA = frozenset(
-    [
-        "是",
-        "为",
-        "叫",
-        "称",
-        "即",
-        "指",
-        "系",
-        "乃",
-        "名为",
-        "称为",
-        "叫做",
-        "叫作",
-        "改名",
-        "更名为",
-        "成为",
-        "作为",
-        "属于",
-        "位于",
-        "分别",
-        "包括",
-        "包含",
-        "有",
-        "达",
-        "共",
-        "达到",
-        "至",
-        "到",
-    ]
+    """
+    是 为 叫 称 即 指 系 乃 名为 称为 叫做 叫作 改名 更名为 成为 作为 属于 位于 分别
+    包括 包含 有 达 共 达到 至 到
+    """.split()
 )
 _ENUMERATION_END = frozenset(("等", "等等", "分别"))
 _AND = frozenset(["和", "与", "及", "以及", "暨", "或"])
@@ -102,8 +51,22 @@ _TAGS = (
     "m",
     "o",
 )
+# By the start of jieba's tag, the first that fits.
+_COARSE = {
+    **{tag: tag for tag in ("nr", "ns", "nt", "nz")},
+    "eng": "nz",
+    "vn": "n",
+    **dict.fromkeys("njlisbg", "n"),
+    **{tag: tag for tag in "vapcurfmd"},
+    "q": "f",
+    "t": "T",
+}
 _TAG_INDEX = {tag: number for number, tag in enumerate(_TAGS)}
-_FUNCTION = frozenset(["p", "c", "u", "x", "d", "r", "y", "e", "o"])
+_FUNCTION = frozenset(
+    """
+    p c u x d r y e o
+    """.split()
+)
 _ORGANISATION = re.compile(
     r"(?:公司|集团|医院|大学|学院|学校|中学|小学|研究院|研究所|委员会|银行|协会|学会|中心|局|厅|部|院|所|社|委|办|会|队|厂|党|政府|机构|组织|联盟|基金会|报|台|站|馆|店)$"
 )
@@ -111,97 +74,12 @@ _PLACE = re.compile(
     r"(?:省|市|县|区|镇|乡|村|街|路|州|国|岛|山|河|湖|海|江|港|湾|洲|城|站|寺|庙|园|馆|楼|桥|宫|院|里|内|上|地区|附近)$"
 )
 _STOP = frozenset(
-    [
-        "的",
-        "了",
-        "是",
-        "在",
-        "和",
-        "与",
-        "及",
-        "或",
-        "也",
-        "都",
-        "就",
-        "还",
-        "又",
-        "被",
-        "把",
-        "将",
-        "对",
-        "从",
-        "到",
-        "由",
-        "于",
-        "以",
-        "之",
-        "而",
-        "所",
-        "其",
-        "这",
-        "那",
-        "此",
-        "该",
-        "吗",
-        "呢",
-        "吧",
-        "啊",
-        "呀",
-        "有",
-        "为",
-        "中",
-        "上",
-        "下",
-        "里",
-        "年",
-        "月",
-        "日",
-        "个",
-        "请问",
-        "问",
-        "一下",
-        "请",
-        "告诉",
-        "我",
-        "你",
-        "知道",
-        "什么",
-        "多少",
-        "哪",
-        "谁",
-        "怎么",
-        "如何",
-        "the",
-        "a",
-        "an",
-        "of",
-        "in",
-        "on",
-        "at",
-        "to",
-        "is",
-        "are",
-        "was",
-        "were",
-        "did",
-        "does",
-        "do",
-        "has",
-        "have",
-        "by",
-        "for",
-        "and",
-        "with",
-        "what",
-        "which",
-        "who",
-        "how",
-        "when",
-        "where",
-        "why",
-        "it",
-        "its",
-    ]
+    """
+    的 了 是 在 和 与 及 或 也 都 就 还 又 被 把 将 对 从 到 由 于 以 之 而 所 其 这
+    那 此 该 吗 呢 吧 啊 呀 有 为 中 上 下 里 年 月 日 个 请问 问 一下 请 告诉 我 你
+    知道 什么 多少 哪 谁 怎么 如何 the a an of in on at to is are was were did does
+    do has have by for and with what which who how when where why it its
+    """.split()
 )
 
 
@@ -233,6 +111,13 @@ class Parsed:
     def offsets(self, first: int, last: int) -> tuple[int, int]:
         """Return where tokens `first` to `last` stand in `source`, half-open."""
         return self.folded.span(self.tokens[first].start, self.tokens[last].end)
+
+    def tag_before(self, end: int) -> str:
+        """Return the tag of the last token that begins before `end` of `source`."""
+        for k in range(len(self.tokens) - 1, -1, -1):
+            if self.offsets(k, k)[0] < end:
+                return self.tokens[k].tag
+        return ""
 
 
 @lru_cache(maxsize=20_000)
@@ -276,13 +161,13 @@ def slice_of(text: str, span: tuple[int, int]) -> str:
 
 
 def _fixed_spans(text: str) -> list[tuple[int, int, str]]:
-    dates = [(m.start(), m.end(), "T") for m in _DATE.finditer(text)]
+    dates = [(m.start(), m.end(), "T") for m in DATE.finditer(text)]
     taken = np.zeros(len(text) + 1, dtype=bool)
     for start, end, _ in dates:
         taken[start:end] = True
     quantities = [
         (m.start(), m.end(), "Q")
-        for m in _QUANTITY.finditer(text)
+        for m in QUANTITY.finditer(text)
         if not taken[m.start() : m.end()].any() and not _inside_word(text, m.start(), m.end())
     ]
     return sorted(dates + quantities)
@@ -296,22 +181,10 @@ def _inside_word(text: str, start: int, end: int) -> bool:
 
 
 def _coarse(text: str, tag: str) -> str:
+    """Return the coarse tag of a word, one of `_TAGS`."""
     if not any(character.isalnum() for character in text):
         return "x"
-    for fine in ("nr", "ns", "nt", "nz"):
-        if tag.startswith(fine):
-            return fine
-    if tag == "eng":
-        return "nz"
-    if tag.startswith("vn") or tag[0] in "njlisbg":
-        return "n"
-    if tag[0] in "vapcurfm":
-        return tag[0]
-    if tag[0] == "d":
-        return "d"
-    if tag[0] in "tq":
-        return "f" if tag[0] == "q" else "T"
-    return "o"
+    return next((coarse for fine, coarse in _COARSE.items() if tag.startswith(fine)), "o")
 
 
 def _clauses(tokens: Sequence[Token]) -> NDArray[np.int32]:
@@ -557,8 +430,8 @@ def type_fit(asked: Asked, text: str, tag: str) -> tuple[float, float, float]:
     kind = asked.kind
     fits = {
         "number": tag == "Q" or bool(re.search(r"\d|[一二三四五六七八九十百千万亿两]", text)),
-        "date": tag == "T" or bool(_DATE.search(text)),
-        "duration": bool(_SPAN_OF_TIME.search(text)),
+        "date": tag == "T" or bool(DATE.search(text)),
+        "duration": bool(DURATION.search(text)),
         "person": tag == "nr",
         "place": tag == "ns" or bool(_PLACE.search(text)),
         "organisation": tag == "nt" or bool(_ORGANISATION.search(text)),

@@ -1,0 +1,161 @@
+"""The trained reader: a small transformer that marks where an answer starts and ends."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.fold import Folded, fold
+from index.library import Hit
+from rag.errors import ReaderError
+from rag.reader import Span
+from rag.sentences import ScoredSentence
+from rag.spans import Probe
+
+MODEL = "reader.onnx"
+VOCABULARY = "reader_vocabulary.txt"
+DIGEST = "reader.sha256"
+
+_START, _PADDING, _END, _UNKNOWN = range(4)
+_BLANK = "▁"
+_MAX_TOKENS = 320
+_MAX_QUESTION = 80
+_MAX_HEADING = 40
+_MAX_ANSWER = 80
+_THREADS = 2
+
+Floats = NDArray[np.float32]
+
+
+class _Window(NamedTuple):
+    """A question with a passage as token ids; the passage's tokens start at `first`."""
+
+    hit: Hit
+    folded: Folded
+    ids: list[int]
+    first: int
+
+
+class TrainedReader:
+    """Reads whole passages; a span's score is its start and end logit less those of no answer.
+
+    One token a folded character, in the order `<s> question </s></s> heading passage </s>`.
+    The weights are made by `training/reader.py` and `training/reader_onnx.py`.
+    """
+
+    name = "reader"
+
+    def __init__(self) -> None:
+        """Load the weights that ship with the package.
+
+        Raises:
+            ReaderError: the weights are missing or broken.
+        """
+        self._session, self._ids = _load()
+
+    def read(self, probe: Probe, sentences: Sequence[ScoredSentence]) -> list[Span]:
+        """Return the best span of each sentence, best first."""
+        hits = list({id(s.hit): s.hit for s in sentences}.values())
+        windows = [self._window(probe.asked.text, hit) for hit in hits]
+        starts, ends = self._run(windows)
+        rows = {id(hit): row for row, hit in enumerate(hits)}
+        spans = [
+            span
+            for sentence in sentences
+            if (row := rows[id(sentence.hit)]) is not None
+            and (span := _best(sentence, windows[row], starts[row], ends[row]))
+        ]
+        return sorted(spans, key=lambda span: -span.score)
+
+    def _window(self, question: str, hit: Hit) -> _Window:
+        heading = hit.passage.heading.strip()
+        ids = [_START, *self._tokens(question)[:_MAX_QUESTION], _END, _END]
+        if heading and not hit.passage.text.lstrip("# ").startswith(heading):
+            ids += [*self._tokens(fold(heading).text)[:_MAX_HEADING], self._ids[_BLANK]]
+        folded = fold(hit.passage.text)
+        body = self._tokens(folded.text)[: _MAX_TOKENS - len(ids) - 1]
+        return _Window(hit, folded, [*ids, *body, _END], len(ids))
+
+    def _tokens(self, folded: str) -> list[int]:
+        blank = self._ids[_BLANK]
+        return [blank if c.isspace() else self._ids.get(c, _UNKNOWN) for c in folded]
+
+    def _run(self, windows: Sequence[_Window]) -> tuple[Floats, Floats]:
+        """Return the start and end logits of the windows, `(n, longest)` each."""
+        longest = max(len(window.ids) for window in windows)
+        ids = np.full((len(windows), longest), _PADDING, dtype=np.int64)
+        for row, window in enumerate(windows):
+            ids[row, : len(window.ids)] = window.ids
+        mask = (ids != _PADDING).astype(np.int64)
+        starts, ends = self._session.run(None, {"input_ids": ids, "attention_mask": mask})
+        return starts, ends
+
+
+def _best(sentence: ScoredSentence, window: _Window, starts: Floats, ends: Floats) -> Span | None:
+    """Return the best span inside one sentence, None where the window does not reach it."""
+    base = window.hit.passage.start
+    low, high = sentence.sentence.start - base, sentence.sentence.end - base
+    offsets, folded_ends = window.folded.offsets, window.folded.ends
+    tokens = len(window.ids) - 1 - window.first
+    inside = [k for k in range(tokens) if low <= offsets[k] and folded_ends[k] <= high]
+    if not inside:
+        return None
+    first, count = window.first + inside[0], len(inside)
+    sums = starts[first : first + count, None] + ends[None, first : first + count]
+    allowed = np.triu(np.ones((count, count), dtype=bool)) & ~np.triu(
+        np.ones((count, count), dtype=bool), _MAX_ANSWER
+    )
+    start, end = divmod(int(np.where(allowed, sums, -np.inf).argmax()), count)
+    score = float(sums[start, end] - starts[0] - ends[0])
+    left, right = window.folded.span(inside[start], inside[end] + 1)
+    return whole_measure(Span(sentence, base + left, base + right, score))
+
+
+def whole_measure(span: Span) -> Span:
+    """Widen a span that cuts a date or a quantity, so that units are kept: 56 to 56%."""
+    parsed, base = span.sentence.parsed, span.sentence.sentence.start
+    start, end = span.start - base, span.end - base
+    for k, token in enumerate(parsed.tokens):
+        left, right = parsed.offsets(k, k)
+        if token.tag in "QT" and left < end and start < right:
+            start, end = min(start, left), max(end, right)
+    return Span(span.sentence, base + start, base + end, span.score)
+
+
+@cache
+def _load() -> tuple[Any, dict[str, int]]:
+    import onnxruntime  # noqa: PLC0415 - takes a moment to load
+
+    with resources.as_file(resources.files("rag")) as folder:
+        _check(folder)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = _THREADS
+        try:
+            session = onnxruntime.InferenceSession(
+                str(folder / MODEL), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime's errors share no base class of their own
+            raise ReaderError(_broken(folder / MODEL)) from error
+        lines = (folder / VOCABULARY).read_text("utf-8").split("\n")[:-1]
+    return session, {character: number for number, character in enumerate(lines)}
+
+
+def _check(folder: Path) -> None:
+    try:
+        wanted = (folder / DIGEST).read_text("ascii").split()[0]
+        found = hashlib.sha256((folder / MODEL).read_bytes()).hexdigest()
+    except (OSError, IndexError) as error:
+        raise ReaderError(_broken(folder / MODEL)) from error
+    if found != wanted:
+        raise ReaderError(_broken(folder / MODEL))
+
+
+def _broken(path: Path) -> str:
+    return f"阅读模型缺失或损坏：{path}。改用规则抽取；请重新安装 wenju。"

@@ -1,0 +1,163 @@
+"""Calibrate the confidence: how likely an answer is right, and below what it is refused.
+
+    python training/calibration.py --squad ../shared/data/cmrc2018/trial.json.gz
+
+Questions that the readers were not trained on, each asked of its own document, of the same
+document with the answer's sentences taken out (made near misses), and the near misses and
+off-topic questions of `training/tuning`. A logistic regression over `rag.confidence.SIGNALS`
+learns whether the answer found is right; the threshold maximises the mean F1 of answering and
+refusing. One calibration a reader. Writes `rag/confidence.json`. The fixed question set takes
+no part.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_predict
+
+from rag.confidence import SIGNALS, signals
+from rag.follow_up import Turn, resolve
+from rag.metrics import auroc, character_f1, contains_reference
+from rag.question import analyse
+from rag.rarity import rarity
+from rag.reader import Reader
+from rag.sentences import score_sentences
+from rag.span_scorer import SpanScorer
+from rag.spans import probe
+from rag.trained_reader import TrainedReader
+from training.cases import Case, Embeddings, hits_of, near_miss, squad_cases, tuning_cases
+
+OUT = Path(__file__).parent.parent / "rag" / "confidence.json"
+RIGHT_F1 = 0.5
+"""From what overlap with a reference an answer counts as right."""
+
+BEYOND_FACTS = ("summary", "yes-no", "why", "how")
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The signals of one answer, whether it is right, and what its case was."""
+
+    signals: NDArray[np.float64]
+    right: bool
+    answerable: bool
+    group: str
+    weight: float
+
+
+def judge(cases: Iterable[Case], reader: Reader, embeddings: Embeddings) -> Iterator[Judged]:
+    """Ask each case and judge what is found."""
+    for case in cases:
+        question = resolve(case.question, [Turn(**turn) for turn in case.history])  # type: ignore[arg-type]
+        asked = analyse(question)
+        hits = hits_of(case.text)
+        vectors = [
+            embeddings.of_passages([s.text for s in hit.passage.sentences()]) for hit in hits
+        ]
+        probed = probe(asked, rarity)
+        sentences = score_sentences(probed, hits, embeddings.of_question(question), vectors)
+        spans = reader.read(probed, sentences)
+        if asked.kind == "meta" or not spans:
+            continue
+        text = spans[0].text
+        right = case.answerable and (
+            case.kind in BEYOND_FACTS
+            or character_f1(text, case.answers) >= RIGHT_F1
+            or contains_reference(text, case.answers) > 0
+        )
+        news = case.group.startswith("news")
+        yield Judged(
+            signals(probed, spans, sentences),
+            right,
+            case.answerable,
+            case.group,
+            2.0 if news else 1.0,
+        )
+
+
+def fit(judged: list[Judged]) -> dict[str, object]:
+    """Fit the regression and choose the threshold, by cross-validation."""
+    rows = np.array([j.signals for j in judged])
+    right = np.array([j.right for j in judged])
+    answerable = np.array([j.answerable for j in judged])
+    weights = np.array([j.weight for j in judged])
+    model = LogisticRegression(C=0.3, max_iter=5000)
+    folds = cross_val_predict(
+        model, rows, right, cv=5, method="predict_proba", params={"sample_weight": weights}
+    )[:, 1]
+    threshold = max(
+        np.linspace(0.05, 0.95, 91), key=lambda t: _balance(folds, answerable, t, weights)
+    )
+    ones = np.ones((1, len(folds)))
+    print(
+        f"  {len(judged)} answers, {right.mean():.2f} right; AUROC right"
+        f" {auroc(folds, right, ones)[0]:.3f}, answerable {auroc(folds, answerable, ones)[0]:.3f},"
+        f" threshold {threshold:.2f}"
+    )
+    for news in (True, False):
+        at = np.array([j.group.startswith("news") == news for j in judged])
+        refused = folds[at] < threshold
+        truth = ~answerable[at]
+        print(
+            f"  {'news' if news else 'squad'}: refusal precision"
+            f" {(refused & truth).sum() / max(1, refused.sum()):.3f}"
+            f" recall {(refused & truth).sum() / truth.sum():.3f}"
+            f" AUROC {auroc(folds[at], ~truth, np.ones((1, at.sum())))[0]:.3f}"
+        )
+    model.fit(rows, right, sample_weight=weights)
+    return {
+        "threshold": round(float(threshold), 2),
+        "bias": round(float(model.intercept_[0]), 5),
+        "weights": {
+            name: round(float(w), 5) for name, w in zip(SIGNALS, model.coef_[0], strict=True)
+        },
+    }
+
+
+def _balance(
+    folds: NDArray[np.float64],
+    answerable: NDArray[np.bool_],
+    threshold: float,
+    weights: NDArray[np.float64],
+) -> float:
+    """Return the mean of the F1 of refusing and the F1 of answering."""
+    refused = folds < threshold
+
+    def f1(said: NDArray[np.bool_], true: NDArray[np.bool_]) -> float:
+        return 2 * weights[said & true].sum() / (weights[said].sum() + weights[true].sum())
+
+    return (f1(refused, ~answerable) + f1(~refused, answerable)) / 2
+
+
+def main() -> None:
+    """Calibrate every reader and write the file."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--squad", type=Path, required=True)
+    parser.add_argument("--articles", type=int, default=None, help="of the SQuAD file")
+    parser.add_argument("--embeddings", type=Path, default=Path("../cache/embeddings.pickle"))
+    arguments = parser.parse_args()
+    if not arguments.squad.exists():
+        parser.error(f"找不到 {arguments.squad}：请用 --squad 指定一个 SQuAD 格式的文件。")
+    embeddings = Embeddings(arguments.embeddings)
+    asked = list(squad_cases(arguments.squad, arguments.articles))
+    missed = [miss for case in asked if (miss := near_miss(case))]
+    cases = [*asked, *missed, *tuning_cases()]
+    made: dict[str, object] = {}
+    readers: tuple[Reader, ...] = (TrainedReader(), SpanScorer())
+    for reader in readers:
+        print(reader.name)
+        made[reader.name] = fit(list(judge(cases, reader, embeddings)))
+    embeddings.save()
+    OUT.write_text(json.dumps(made, ensure_ascii=False, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
