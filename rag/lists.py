@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rag.coordination import Item
 from rag.reader import Span
 from rag.spans import Parsed, Probe, matched_characters
-
-Item = tuple[int, int]
-"""First and last token of one item, inclusive."""
 
 
 @dataclass(frozen=True, slots=True)

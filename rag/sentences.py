@@ -47,10 +47,12 @@ def score_sentences(
         question: the question's unit vector, `(d,)`.
         sentences: for each hit the unit vectors of its sentences, `(s, d)`.
     """
-    parts = [(hit, s) for hit in hits for s in hit.passage.sentences()]
-    if not parts:
+    every = [(hit, s) for hit in hits for s in hit.passage.sentences()]
+    if not every:
         return []
-    cosines = np.concatenate([vectors @ question for vectors in sentences])
+    kept = [k for k, (hit, s) in enumerate(every) if not _is_heading(hit, s)] or range(len(every))
+    parts = [every[k] for k in kept]
+    cosines = np.concatenate([vectors @ question for vectors in sentences])[list(kept)]
     weights = np.array([weight for _, weight in probe.terms])
     total = weights.sum() or 1.0
     parsed = [parse(sentence.text) for _, sentence in parts]
@@ -80,6 +82,11 @@ def score_sentences(
         )
         for k in order
     ]
+
+
+def _is_heading(hit: Hit, sentence: Sentence) -> bool:
+    """Tell whether a sentence is only the heading that its passage begins with."""
+    return sentence.text.strip("# ") == hit.passage.heading.strip()
 
 
 def _nearby(probe: Probe, hits: Sequence[Hit]) -> NDArray[np.float64]:

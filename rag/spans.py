@@ -11,9 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.fold import Folded, fold
-from index.words import tagged
-from rag.measures import DATE, DURATION, QUANTITY
+from rag.coordination import Group, coordinations
+from rag.measures import DATE, DURATION
 from rag.question import KINDS, Asked
+from rag.tokens import (
+    AND,
+    CLOSING,
+    COPULA,
+    OPENING,
+    STRONG_END,
+    TAG_INDEX,
+    TAGS,
+    Token,
+    tokenise,
+)
 
 MAX_TOKENS = 12
 """The longest candidate that need not begin or end at a clause border, in tokens."""
@@ -21,52 +32,6 @@ MAX_TOKENS = 12
 MAX_CHARS = 80
 """The longest candidate of whole clauses, in characters."""
 
-_OPENING, _CLOSING = '“‘「『《〈(【["', '”’」』》〉)】]"'
-_STRONG_END = frozenset(",;:。!?…\n，；：！？.")
-_COPULA = frozenset(
-    """
-    是 为 叫 称 即 指 系 乃 名为 称为 叫做 叫作 改名 更名为 成为 作为 属于 位于 分别
-    包括 包含 有 达 共 达到 至 到
-    """.split()
-)
-_ENUMERATION_END = frozenset(("等", "等等", "分别"))
-_AND = frozenset(["和", "与", "及", "以及", "暨", "或"])
-_TAGS = (
-    "n",
-    "nr",
-    "ns",
-    "nt",
-    "nz",
-    "Q",
-    "T",
-    "v",
-    "a",
-    "d",
-    "p",
-    "c",
-    "u",
-    "r",
-    "x",
-    "f",
-    "m",
-    "o",
-)
-# By the start of jieba's tag, the first that fits.
-_COARSE = {
-    **{tag: tag for tag in ("nr", "ns", "nt", "nz")},
-    "eng": "nz",
-    "vn": "n",
-    **dict.fromkeys("njlisbg", "n"),
-    **{tag: tag for tag in "vapcurfmd"},
-    "q": "f",
-    "t": "T",
-}
-_TAG_INDEX = {tag: number for number, tag in enumerate(_TAGS)}
-_FUNCTION = frozenset(
-    """
-    p c u x d r y e o
-    """.split()
-)
 _ORGANISATION = re.compile(
     r"(?:公司|集团|医院|大学|学院|学校|中学|小学|研究院|研究所|委员会|银行|协会|学会|中心|局|厅|部|院|所|社|委|办|会|队|厂|党|政府|机构|组织|联盟|基金会|报|台|站|馆|店)$"
 )
@@ -84,16 +49,6 @@ _STOP = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
-    """A word, quantity or date at `[start, end)` of the folded sentence, with a coarse tag."""
-
-    text: str
-    start: int
-    end: int
-    tag: str
-
-
-@dataclass(frozen=True, slots=True)
 class Parsed:
     """A sentence made ready: folded, cut into tokens, its candidate spans listed.
 
@@ -105,7 +60,7 @@ class Parsed:
     folded: Folded
     tokens: tuple[Token, ...]
     candidates: NDArray[np.int32]
-    groups: tuple[tuple[tuple[int, int], ...], ...]
+    groups: tuple[Group, ...]
     clause: NDArray[np.int32]
 
     def offsets(self, first: int, last: int) -> tuple[int, int]:
@@ -124,67 +79,10 @@ class Parsed:
 def parse(sentence: str) -> Parsed:
     """Cut a sentence into tokens and list its candidate spans."""
     folded = fold(sentence)
-    tokens = tuple(_tokens(sentence, folded))
+    tokens = tuple(tokenise(sentence, folded))
     clause = _clauses(tokens)
-    groups = _coordinations(tokens)
+    groups = coordinations(tokens)
     return Parsed(sentence, folded, tokens, _candidates(tokens, clause, groups), groups, clause)
-
-
-def _tokens(sentence: str, folded: Folded) -> list[Token]:
-    """Tag the words of a folded sentence, with dates and quantities kept whole.
-
-    Punctuation keeps its original form, since folding makes 、 and ， one.
-    """
-    text = folded.text
-    fixed = _fixed_spans(text)
-    tokens: list[Token] = []
-    position = 0
-    words = [w for w in tagged(text) if w.text.strip()]
-    for start, end, tag in [*fixed, (len(text), len(text), "")]:
-        for word in words:
-            left, right = max(word.start, position), min(word.end, start)
-            if left < right:
-                form, coarse = text[left:right], _coarse(text[left:right], word.tag)
-                if coarse == "x":
-                    form = slice_of(sentence, folded.span(left, right))
-                tokens.append(Token(form, left, right, coarse))
-        if tag:
-            tokens.append(Token(text[start:end], start, end, tag))
-        position = end
-        words = [w for w in words if w.end > position]
-    return tokens
-
-
-def slice_of(text: str, span: tuple[int, int]) -> str:
-    """Return the text at a half-open span."""
-    return text[span[0] : span[1]]
-
-
-def _fixed_spans(text: str) -> list[tuple[int, int, str]]:
-    dates = [(m.start(), m.end(), "T") for m in DATE.finditer(text)]
-    taken = np.zeros(len(text) + 1, dtype=bool)
-    for start, end, _ in dates:
-        taken[start:end] = True
-    quantities = [
-        (m.start(), m.end(), "Q")
-        for m in QUANTITY.finditer(text)
-        if not taken[m.start() : m.end()].any() and not _inside_word(text, m.start(), m.end())
-    ]
-    return sorted(dates + quantities)
-
-
-def _inside_word(text: str, start: int, end: int) -> bool:
-    """Tell whether a match is only the tail or head of a Latin word such as "covid19"."""
-    return (start > 0 and text[start - 1].isascii() and text[start - 1].isalpha()) or (
-        end < len(text) and text[end].isascii() and text[end].isalpha() and text[end - 1].isdigit()
-    )
-
-
-def _coarse(text: str, tag: str) -> str:
-    """Return the coarse tag of a word, one of `_TAGS`."""
-    if not any(character.isalnum() for character in text):
-        return "x"
-    return next((coarse for fine, coarse in _COARSE.items() if tag.startswith(fine)), "o")
 
 
 def _clauses(tokens: Sequence[Token]) -> NDArray[np.int32]:
@@ -193,95 +91,15 @@ def _clauses(tokens: Sequence[Token]) -> NDArray[np.int32]:
     current = 0
     for position, token in enumerate(tokens):
         numbers[position] = current
-        if token.text in _STRONG_END:
+        if token.text in STRONG_END:
             current += 1
     return numbers
-
-
-def _coordinations(tokens: Sequence[Token]) -> tuple[tuple[tuple[int, int], ...], ...]:
-    """Find the runs of items joined by 、 (the last two also by 和, 与, 及 and the like)."""
-    groups: list[list[tuple[int, int]]] = []
-    start = 0
-    for end in range(len(tokens) + 1):
-        if end == len(tokens) or tokens[end].text in _STRONG_END:
-            groups += _groups_of_clause(tokens, start, end)
-            start = end + 1
-    return tuple(tuple(group) for group in groups if len(group) > 1)
-
-
-def _groups_of_clause(tokens: Sequence[Token], start: int, end: int) -> list[list[tuple[int, int]]]:
-    separators = [k for k in range(start, end) if tokens[k].text == "、"]
-    groups: list[list[tuple[int, int]]] = [[]]
-    if not separators or separators[0] == start:
-        return []
-    for separator, behind in zip(separators, [*separators[1:], end], strict=True):
-        if not groups[-1]:
-            groups[-1].append((_item_start(tokens, separator - 1), separator - 1))
-        first, last = separator + 1, behind - 1
-        stop = next(
-            (k for k in range(first + 1, last + 1) if tokens[k].text in _ENUMERATION_END), None
-        )
-        if behind == end or stop is not None:
-            groups[-1] += _last_items(tokens, first, _item_end(tokens, first, groups[-1]))
-            groups.append([])
-        else:
-            groups[-1].append((first, last))
-    return [group for group in groups if all(a <= b for a, b in group)]
-
-
-def _last_items(tokens: Sequence[Token], first: int, last: int) -> list[tuple[int, int]]:
-    """Split the end of a list at its 和: "甲、乙和丙"."""
-    for k in range(first + 1, last):
-        if tokens[k].text in _AND:
-            return [(first, k - 1), (k + 1, last)]
-    return [(first, last)]
-
-
-def _item_start(tokens: Sequence[Token], end: int) -> int:
-    """Walk back from the first separator to where the first item begins."""
-    position = end
-    depth = 0
-    while position > 0:
-        token, before = tokens[position], tokens[position - 1]
-        depth += (token.text in _CLOSING) - (token.text in _OPENING)
-        if depth <= 0 and (
-            before.text in _STRONG_END
-            or before.tag in ("p", "u", "d", "c", "r", "v")
-            or before.text in _COPULA
-        ):
-            break
-        position -= 1
-    return position
-
-
-def _item_end(tokens: Sequence[Token], start: int, items: Sequence[tuple[int, int]]) -> int:
-    """Walk on from the last separator to where the last item ends, about as long as the others."""
-    last_tag = tokens[items[-1][1]].tag if items else "n"
-    longest = max((b - a + 1 for a, b in items), default=3) + 3
-    end = start
-    depth = 0
-    for position in range(start, min(len(tokens), start + longest)):
-        token = tokens[position]
-        depth += (token.text in _OPENING) - (token.text in _CLOSING)
-        if (
-            depth <= 0
-            and position > start
-            and (
-                token.text in _STRONG_END
-                or token.text in _ENUMERATION_END
-                or token.tag in ("u", "p")
-                or (token.tag in ("v", "d", "a") and last_tag not in ("v", "a", "d"))
-            )
-        ):
-            break
-        end = position
-    return end
 
 
 def _candidates(
     tokens: Sequence[Token],
     clause: NDArray[np.int32],
-    groups: Sequence[tuple[tuple[int, int], ...]],
+    groups: Sequence[Group],
 ) -> NDArray[np.int32]:
     """List the token runs that could stand as an answer."""
     spans: set[tuple[int, int]] = set()
@@ -300,21 +118,21 @@ def _candidates(
 
 
 def _may_start(token: Token) -> bool:
-    return token.tag not in ("u", "c") and (token.tag != "x" or token.text in _OPENING)
+    return token.tag not in ("u", "c") and (token.tag != "x" or token.text in OPENING)
 
 
 def _may_end(token: Token) -> bool:
     return (token.tag not in ("u", "c", "p") or token.text == "等") and (
-        token.tag != "x" or token.text in _CLOSING
+        token.tag != "x" or token.text in CLOSING
     )
 
 
 def _balanced(tokens: Sequence[Token], first: int, last: int) -> bool:
     depth = 0
     for token in tokens[first : last + 1]:
-        if token.text in _OPENING and token.text not in _CLOSING:
+        if token.text in OPENING and token.text not in CLOSING:
             depth += 1
-        elif token.text in _CLOSING and token.text not in _OPENING:
+        elif token.text in CLOSING and token.text not in OPENING:
             depth -= 1
             if depth < 0:
                 return False
@@ -326,8 +144,8 @@ def _whole_clauses(tokens: Sequence[Token], clause: NDArray[np.int32]) -> set[tu
     spans: set[tuple[int, int]] = set()
     if not len(tokens):
         return spans
-    borders = [0, *[k + 1 for k in range(len(tokens)) if tokens[k].text in _STRONG_END]]
-    ends = [k - 1 for k in range(len(tokens)) if tokens[k].text in _STRONG_END]
+    borders = [0, *[k + 1 for k in range(len(tokens)) if tokens[k].text in STRONG_END]]
+    ends = [k - 1 for k in range(len(tokens)) if tokens[k].text in STRONG_END]
     ends.append(len(tokens) - 1)
     for start in borders:
         for end in ends:
@@ -337,7 +155,7 @@ def _whole_clauses(tokens: Sequence[Token], clause: NDArray[np.int32]) -> set[tu
                     last -= 1
                 if (_may_end(tokens[last]) and tokens[first].tag != "x") or tokens[
                     first
-                ].text in _OPENING:
+                ].text in OPENING:
                     spans.add((first, last))
     for end in ends:
         for start in range(max(0, end - 3 * MAX_TOKENS), end + 1):
@@ -486,8 +304,8 @@ class _TokenArrays:
 
 
 _BORDERS = 7
-_LEFT = len(_TAGS) * 2 + _BORDERS + 4
-_RIGHT = len(_TAGS) * 2 + _BORDERS + 4
+_LEFT = len(TAGS) * 2 + _BORDERS + 4
+_RIGHT = len(TAGS) * 2 + _BORDERS + 4
 _SPAN = 34
 SENTENCE_SCORES = 6
 _QUESTION_FEATURES = len(KINDS) + 4
@@ -523,11 +341,11 @@ def _token_arrays(
     for k, token in enumerate(tokens):
         before = tokens[k - 1] if k else None
         behind = tokens[k + 1] if k + 1 < count else None
-        left[k, _TAG_INDEX[token.tag]] = 1
-        right[k, _TAG_INDEX[token.tag]] = 1
-        _border(left[k, len(_TAGS) :], before)
-        _border(right[k, len(_TAGS) :], behind)
-        start = len(_TAGS) * 2 + _BORDERS
+        left[k, TAG_INDEX[token.tag]] = 1
+        right[k, TAG_INDEX[token.tag]] = 1
+        _border(left[k, len(TAGS) :], before)
+        _border(right[k, len(TAGS) :], behind)
+        start = len(TAGS) * 2 + _BORDERS
         left[k, start:] = (
             near_left[k - 1] if k else 1.0,
             decayed[k - 1] if k else 0.0,
@@ -556,15 +374,15 @@ def _token_weight(token: Token, weigh: Callable[[str], float]) -> float:
 def _border(row: NDArray[np.float32], token: Token | None) -> None:
     """Describe the token beyond a candidate's edge."""
     if token is None:
-        row[len(_TAGS)] = 1
+        row[len(TAGS)] = 1
         return
-    row[_TAG_INDEX[token.tag]] = 1
-    row[len(_TAGS) + 1] = token.text in _STRONG_END
-    row[len(_TAGS) + 2] = token.text == "、"
-    row[len(_TAGS) + 3] = token.text in _COPULA
-    row[len(_TAGS) + 4] = token.text == "的"
-    row[len(_TAGS) + 5] = token.text in _OPENING or token.text in _CLOSING
-    row[len(_TAGS) + 6] = token.text in _AND
+    row[TAG_INDEX[token.tag]] = 1
+    row[len(TAGS) + 1] = token.text in STRONG_END
+    row[len(TAGS) + 2] = token.text == "、"
+    row[len(TAGS) + 3] = token.text in COPULA
+    row[len(TAGS) + 4] = token.text == "的"
+    row[len(TAGS) + 5] = token.text in OPENING or token.text in CLOSING
+    row[len(TAGS) + 6] = token.text in AND
 
 
 def _distances(hits: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -627,7 +445,7 @@ def _span_features(
     fits = np.array([_fit(probe, tokens, text, a, b) for a, b in spans], dtype=np.float32)
     marks_of = {
         "、": [t.text == "、" for t in tokens],
-        "clause": [t.text in _STRONG_END for t in tokens],
+        "clause": [t.text in STRONG_END for t in tokens],
     }
     sums = {name: np.concatenate([[0], np.cumsum(flags)]) for name, flags in marks_of.items()}
     inner = {name: (c[last + 1] - c[first]) > 0 for name, c in sums.items()}
@@ -654,8 +472,8 @@ def _span_features(
         [tuple(span) in items for span in spans.tolist()],
         inner["、"],
         inner["clause"],
-        [tokens[a].text in _OPENING and tokens[b].text in _CLOSING for a, b in spans],
-        [a > 0 and tokens[a - 1].text in _OPENING for a, _ in spans],
+        [tokens[a].text in OPENING and tokens[b].text in CLOSING for a, b in spans],
+        [a > 0 and tokens[a - 1].text in OPENING for a, _ in spans],
     ]
     return np.concatenate([np.array(columns, dtype=np.float32).T, fits], axis=1)
 
