@@ -1,0 +1,1 @@
+"""The sample article and its question set, as package data."""

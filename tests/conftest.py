@@ -13,7 +13,6 @@ import pytest
 from letters import LetterEmbedder
 
 from index.embedder import load_embedder
-from rag.default_library import seed_library
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -29,6 +28,8 @@ def letters() -> LetterEmbedder:
 @pytest.fixture(scope="session")
 def seeded_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home folder whose default library was made once, with the embedded model."""
+    from rag.default_library import seed_library  # noqa: PLC0415 - tests of index need no rag
+
     home = tmp_path_factory.mktemp("home")
     with seed_library(_data(home) / "wenju" / "library", load_embedder()):
         return home

@@ -29,7 +29,7 @@ from ui.evaluation import evaluate_questions
 from ui.language import say
 from ui.opening import embedding_bar, library_of
 from ui.options import DeviceOption, DtypeOption, EmbedderOption, JsonFlag, LibraryOption
-from ui.terminal import tolerate_encodings, show_answer, stdout, table, tell
+from ui.terminal import show_answer, stdout, table, tell, tolerate_encodings
 from ui.usage import Command, Group, usage_message
 
 ANSWERED, FAILED, WRONG_USE, REFUSED = range(4)

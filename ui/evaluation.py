@@ -134,7 +134,7 @@ def evaluate_questions(
             say("与 --given-document 不能同时用", "not together with --given-document"),
             param_hint="--hold-out",
         )
-    minimums = _minimums(minimum or ())
+    minimums = read_minimums(minimum or ())
     older = read_report(baseline) if baseline else None
     settings = Settings.from_environment(
         library=library, embedder=embedder, device=device, dtype=dtype
@@ -163,7 +163,7 @@ def evaluate_questions(
     return 1 if shortfalls else 0
 
 
-def _minimums(texts: Sequence[str]) -> dict[str, float]:
+def read_minimums(texts: Sequence[str]) -> dict[str, float]:
     """Read METRIC=VALUE before the minutes that an evaluation may take."""
     minimums: dict[str, float] = {}
     for text in texts:

@@ -1,0 +1,53 @@
+"""The wheel: all that the packages need at run time is in it, and nothing else."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("index", "rag", "seeds", "ui")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    source = tmp_path_factory.mktemp("source")
+    for name in (*PACKAGES, "pyproject.toml", "README.md", "LICENSE"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
+        copy(ROOT / name, source / name)
+    code = "from setuptools.build_meta import build_wheel; print(build_wheel('.'))"
+    built = subprocess.run(
+        [sys.executable, "-c", code], cwd=source, capture_output=True, text=True, check=False
+    )
+    assert built.returncode == 0, built.stderr
+    return zipfile.ZipFile(source / built.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_file_of_a_package_is_in_it(package: str, wheel: zipfile.ZipFile) -> None:
+    files = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / package).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    packed = {name for name in wheel.namelist() if name.startswith(f"{package}/")}
+    assert packed == files
+
+
+def test_nothing_else_becomes_importable(wheel: zipfile.ZipFile) -> None:
+    top = {name.split("/")[0] for name in wheel.namelist()}
+    assert {name for name in top if not name.endswith(".dist-info")} == set(PACKAGES)
+
+
+def test_the_article_is_packed_byte_for_byte(wheel: zipfile.ZipFile) -> None:
+    assert wheel.read("seeds/article.txt") == (ROOT / "seeds/article.txt").read_bytes()
+
+
+def test_the_command_is_wenju(wheel: zipfile.ZipFile) -> None:
+    (entry_points,) = [name for name in wheel.namelist() if name.endswith("entry_points.txt")]
+    assert "wenju = ui.cli:main" in wheel.read(entry_points).decode()
