@@ -9,7 +9,6 @@ import json
 import os
 import sys
 from dataclasses import asdict
-from importlib import metadata
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -31,6 +30,7 @@ from ui.opening import embedding_bar, library_of
 from ui.options import DeviceOption, DtypeOption, EmbedderOption, JsonFlag, LibraryOption
 from ui.terminal import show_answer, stdout, table, tell, tolerate_encodings
 from ui.usage import Command, Group, usage_message
+from ui.version import version
 
 ANSWERED, FAILED, WRONG_USE, REFUSED = range(4)
 
@@ -82,7 +82,7 @@ def run(args: list[str]) -> int:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        stdout().print(f"wenju {metadata.version('wenju')}")
+        stdout().print(f"wenju {version()}")
         raise typer.Exit
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from importlib import metadata
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Annotated, Any
@@ -31,6 +30,7 @@ from ui.opening import embedding_bar, library_of
 from ui.options import DeviceOption, DtypeOption, EmbedderOption, LibraryOption
 from ui.report_tables import shortfall_message, show_report
 from ui.terminal import progress_bar, stdout, tell
+from ui.version import version
 
 
 def evaluate_questions(
@@ -223,7 +223,7 @@ def _described(
 ) -> dict[str, Any]:
     """Return what a report says of how it was made."""
     return {
-        "wenju": metadata.version("wenju"),
+        "wenju": version(),
         "question_set": source.name if source else "questions.jsonl",
         "limit": limit,
         "sample_seed": sample_seed,
