@@ -50,7 +50,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.testable: $(VENV)/.installed
-	$(PIP) install -c constraints.txt $(PIP_ARGS) -e '.[test]'
+	$(PIP) install -c constraints.txt $(PIP_ARGS) -e '.[test,training]'
 	@touch $@
 
 # Made on the oldest Python, whose versions have wheels for the newer ones too. torch first:
@@ -59,7 +59,7 @@ lock: BIN := .venv-lock/bin
 lock:
 	python3.11 -m venv --clear .venv-lock
 	$(PIP) install $(PIP_ARGS) torch==2.13.0
-	$(PIP) install $(PIP_ARGS) -e '.[test]'
+	$(PIP) install $(PIP_ARGS) -e '.[test,training]'
 	{ echo '# The tested versions of everything, all extras together. Made by `make lock`.'; \
 	  echo 'audioop-lts==0.2.2'; \
 	  $(PIP) freeze --exclude-editable | sed 's/+cpu$$//'; } > constraints.txt
