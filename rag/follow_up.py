@@ -24,12 +24,15 @@ class Turn:
 
 
 _PRONOUN = re.compile(
-    r"(?:它们?|他们?|她们?|牠)(?=$|[^俩])|(?<![与尤极])其(?![实中他它次余间])"
-    r"|(?:这|那|该|此)(?:一|两|几|些)?(?:个|家|位|项|条|座|所|种|款|次|场|件|支|批|处|届|部|份|些)?"
+    r"(?:[它他她牠][们們]?)(?=$|[^俩])|(?<![与與尤极極])其(?![实實中他它次余餘间間])"
+    r"|[这這那](?:里|裡|裏|儿|边)"
+    r"|(?:这|這|那|该|該|此)(?:一|两|几|些)?"
+    r"(?:个|個|家|位|项|條|条|項|座|所|种|種|款|次|场|場|件|支|批|处|處|届|部|份|些)?"
     r"(?:公司|企业|医院|项目|产业园|园区|小镇|基地|机构|团队|城市|人|铁路|高铁|学校|单位|活动|政策|协会|集团|联盟|比赛|大赛|产品|材料|论坛|会议|工程|平台|系统|地方|数字|技术|措施|制度)?"
 )
 _LEADING = re.compile(
-    r"^(?:那么|那|还有|另外|然后|接着|再问一下|再问|请问|以及|至于|而|哦|嗯|好的?|对了)[,，\s]*"
+    r"^(?:那[么麼]|那|[还還]有|另外|然[后後]|接[着著]|再[问問](?:一下)?|[请請][问問]|以及|至[于於]"
+    r"|而|哦|嗯|好的?|[对對]了)[,，\s]*"
 )
 _ELLIPSIS = re.compile(r"呢[?？!！。.\s]*$")
 _ENGLISH = re.compile(
@@ -37,9 +40,11 @@ _ENGLISH = re.compile(
     r"|^(?:and|what about|how about)\b",
     re.IGNORECASE,
 )
+_POINTED_AT = frozenset("里裡裏儿边个個家位项項条條座所种種款次场場件支批处處届部份些")
 _NUMBERED = re.compile(r"第?[\d.一二三四五六七八九十百千两]+")
 _NOMINAL = ("n", "vn", "an", "j", "l", "b", "eng", "s", "i", "m", "q")
 _EMPTY = frozenset(("时候", "时间", "名字", "情况", "什么"))
+_QUOTES = "《》〈〉“”‘’「」『』\"'"
 _NAME_CHARS = 30
 """The longest reply that can be a name, in characters."""
 
@@ -73,7 +78,7 @@ def _last_complete(asked: Sequence[str]) -> str:
 
 
 def _complete(question: str, topic: str, replied: str) -> str:
-    body = _LEADING.sub("", question.strip())
+    body = _without_leading(question.strip())
     led = body != question.strip()
     before = analyse(topic)
     subject = _subject(before, replied)
@@ -90,17 +95,34 @@ def _complete(question: str, topic: str, replied: str) -> str:
     return question
 
 
+def _without_leading(question: str) -> str:
+    """Take away "那", "还有" and the like, but not the 那 of 那里, 那个 and 那家医院."""
+    led = _LEADING.match(question)
+    if led is None:
+        return question
+    if led.group() == "那":
+        first, *rest = [word.text for word in tagged(question)]
+        if (first[1:] or "".join(rest[:1])) in _POINTED_AT:
+            return question
+    return question[led.end() :]
+
+
 def _statement(asked: Asked) -> str:
     """Return what a question takes for granted: itself without its gap."""
-    behind = asked.after
-    for noun in (asked.unit, asked.focus):
-        behind = behind.removeprefix(noun)
-    return (asked.before + behind).rstrip("是有在为叫的了吗")
+    behind = asked.after.removeprefix(asked.unit)
+    if asked.before.endswith(("是", "叫", "为")):
+        behind = behind.removeprefix(asked.focus)
+    return (asked.before + behind).lstrip("的").rstrip("是有在为叫的了吗")
 
 
 def _meant(pronoun: str, before: Asked, replied: str) -> str:
     """Return what a pronoun with a noun ("这本书", "该项目") stands for, or ""."""
-    if pronoun[-1] in "它他她们其这那该此个":
+    if pronoun[0] in "他她" and before.kind != "person":
+        # A name opens its phrase: 小镇 in 教育小镇, tagged as one by mistake, does not.
+        phrases = _phrases(before)
+        people = [w.text for w in before.words if w.tag == "nr"]
+        return next((p for p in people if any(q.startswith(p) for q in phrases)), "")
+    if pronoun[-1] in "它牠们們其这這那该該此个個":
         return ""
     named = [phrase for phrase in _phrases(before) if phrase.endswith(pronoun[-1])]
     if named:
@@ -127,12 +149,20 @@ def _swap(body: str, topic: str, before: Asked, subject: str) -> str:
     ("总投资") is asked of the subject.
     """
     body = body.strip("的")
-    like = _like(body, before) or _like_number(body, topic)
+    if not any(map(str.isalnum, body)):
+        return topic
+    named = body.strip(_QUOTES)
+    like = _like(named, before) or _like_number(named, topic)
+    if not like and body.startswith("《"):
+        like = _title(topic)
+    if not like and _proper(named):
+        like = next((p for p in reversed(_phrases(before)) if before.text.startswith(p)), "")
+    counted = _asked_noun(before)
+    if not like and before.kind == "number" and counted and analyse(named).kind == "thing":
+        like = counted
     if like:
-        return topic.replace(like, body, 1)
-    counted = before.unit + before.focus
-    if before.kind == "number" and before.focus and analyse(body).kind == "thing":
-        return topic.replace(counted, before.unit + body, 1)
+        # The phrases are folded: those of a Traditional question stand in its folded text only.
+        return (topic if like in topic else before.text).replace(like, named, 1)
     ending = _ATTRIBUTE_QUESTION.get(analyse(body).kind, "是什么？")
     if _has_gap(body):
         ending = "？"
@@ -142,11 +172,23 @@ def _swap(body: str, topic: str, before: Asked, subject: str) -> str:
     return f"{subject}{'' if _mentions(body, subject) else '的'}{body}{ending}"
 
 
+def _title(text: str) -> str:
+    """Return the first title between 《 and 》, or ""."""
+    found = re.search(r"《([^《》]+)》", text)
+    return found[1] if found else ""
+
+
+def _asked_noun(asked: Asked) -> str:
+    """Return the phrase behind the question word and its unit: "多少只活塞" asks for 活塞."""
+    behind = asked.text[asked.gap_end :].removeprefix(asked.unit)
+    return next((p for p in reversed(_phrases(asked)) if behind.startswith(p)), "")
+
+
 def _like(body: str, before: Asked) -> str:
     """Return the phrase of the earlier question that is of one kind with `body`, or ""."""
     for phrase in sorted(_phrases(before), key=len, reverse=True):
         if (
-            phrase != body
+            phrase not in (body, _asked_noun(before))
             and len(phrase) > 1
             and ((phrase[-1] == body[-1] and len(body) > 1) or (_proper(phrase) and _proper(body)))
         ):
@@ -171,10 +213,14 @@ def _proper(text: str) -> bool:
 def _subject(before: Asked, replied: str) -> str:
     """Return what the conversation is about: the longest phrase of the question before.
 
-    A question for a name ("谁…", "哪家…") makes its answer the subject.
+    A question for a name ("谁…", "哪家…") makes its answer the subject, and so does one for a
+    thing that the answer ends with ("哪条铁路…").
     """
     named = replied.rstrip("。.!！")
-    if before.kind in ("person", "organisation") and 0 < len(named) <= _NAME_CHARS:
+    asks_name = before.kind in ("person", "organisation") or (
+        before.kind == "thing" and before.focus and named.endswith(before.focus)
+    )
+    if asks_name and 0 < len(named) <= _NAME_CHARS:
         return named
     phrases = _phrases(before)
     return max(phrases, key=lambda p: (_specific(p), len(p)), default="")
