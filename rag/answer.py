@@ -21,7 +21,7 @@ from rag.default_library import default_library
 from rag.errors import QuestionError, ReaderError
 from rag.examples import example_questions
 from rag.follow_up import Turn, resolve
-from rag.lists import item_text, partner, whole_list
+from rag.lists import partner, whole_list
 from rag.messages import Messages, messages
 from rag.question import analyse
 from rag.rarity import rarity
@@ -386,9 +386,9 @@ def _whole(best: ScoredSentence, sure: float) -> _Found:
 def _of_span(probed: Probe, span: Span, sure: float) -> _Found:
     """Make the answer of the best span: its partner, its whole list, or itself."""
     scored = span.sentence
-    paired = partner(probed, scored.parsed)
+    paired = partner(probed, span)
     if paired:
-        texts = [item_text(scored.parsed, paired)]
+        texts = [paired]
     elif probed.asked.several:
         texts = whole_list(span)
     else:

@@ -52,6 +52,7 @@ def confidence(made: Calibration, values: NDArray[np.float64]) -> float:
 SIGNALS = (
     "span probability",
     "span score",
+    "evidence",
     "margin to the next sentence",
     "cosine",
     "cosine below the best",
@@ -97,6 +98,7 @@ def signals(
     basic = [
         float(np.exp(scores[0] - np.logaddexp.reduce(scores))),
         float(scores[0]) / 10,
+        max(-2.0, spans[0].evidence / 10) if spans else 0.0,
         (float(scores[0]) - max(others)) / 5 if others else 1.0,
         (sentence.cosine - 0.87) * 10,
         (sentence.cosine - float(cosines.max())) * 10,

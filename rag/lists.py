@@ -19,12 +19,10 @@ class Pairing:
 
 def whole_list(span: Span) -> list[str]:
     """Return the items of the list that the span is in or over; the span alone if none."""
-    sentence = span.sentence
-    start, end = span.start - sentence.sentence.start, span.end - sentence.sentence.start
-    for group in sentence.parsed.groups:
-        left, right = sentence.parsed.offsets(group[0][0], group[-1][1])
-        if left < end and start < right:
-            return [item_text(sentence.parsed, item) for item in group]
+    parsed = span.sentence.parsed
+    for group in parsed.groups:
+        if _touches(span, group):
+            return [item_text(parsed, item) for item in group]
     return [span.text]
 
 
@@ -34,18 +32,30 @@ def item_text(parsed: Parsed, item: Item) -> str:
     return parsed.source[start:end]
 
 
-def partner(probe: Probe, parsed: Parsed) -> Item | None:
-    """Return the item paired with the one that the question names, if "分别" pairs any."""
+def partner(probe: Probe, span: Span) -> str | None:
+    """Return the item paired with the one that the question names, if "分别" pairs any.
+
+    Only where the span is in the list of that item: "甲、乙分别与丙、丁合作" answers with whom 乙
+    works, not where 乙 lies.
+    """
+    parsed = span.sentence.parsed
     pairing = find_pairing(parsed)
     if pairing is None or probe.asked.several:
         return None
-    left = [_named(probe, parsed, item) for item in pairing.left]
-    right = [_named(probe, parsed, item) for item in pairing.right]
-    if max(left) >= max(right) and max(left) > 0.5:
-        return pairing.right[left.index(max(left))]
-    if max(right) > 0.5:
-        return pairing.left[right.index(max(right))]
-    return None
+    best, found = 0.5, None
+    for named, other in ((pairing.left, pairing.right), (pairing.right, pairing.left)):
+        for item, paired in zip(named, other, strict=True):
+            share = _named(probe, parsed, item)
+            if share > best and _touches(span, other):
+                best, found = share, item_text(parsed, paired)
+    return found
+
+
+def _touches(span: Span, items: tuple[Item, ...]) -> bool:
+    """Tell whether the span overlaps a list."""
+    left, right = span.sentence.parsed.offsets(items[0][0], items[-1][1])
+    base = span.sentence.sentence.start
+    return base + left < span.end and span.start < base + right
 
 
 def find_pairing(parsed: Parsed) -> Pairing | None:

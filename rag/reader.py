@@ -12,12 +12,17 @@ from rag.spans import Probe
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A possible answer at `[start, end)` of its document; a higher `score` answers better."""
+    """A possible answer at `[start, end)` of its document.
+
+    A higher `score` answers better; `evidence` is how much likelier the reader finds it than
+    that its passage holds no answer, as log-odds.
+    """
 
     sentence: ScoredSentence
     start: int
     end: int
     score: float
+    evidence: float
 
     @property
     def text(self) -> str:

@@ -36,13 +36,20 @@ class SpanScorer:
         """Return the best spans of the first `SENTENCES_READ` sentences, best first."""
         spans: list[Span] = []
         for sentence in sentences[:SENTENCES_READ]:
-            parsed = sentence.parsed
-            scores = self._score(features(probe, parsed, rarity, sentence.scores))
-            offset = sentence.sentence.start
+            offsets, scores = self.candidates(probe, sentence)
             for k in np.argsort(-scores)[:_SPANS_KEPT]:
-                start, end = parsed.offsets(*parsed.candidates[k].tolist())
-                spans.append(Span(sentence, offset + start, offset + end, float(scores[k])))
+                start, end = offsets[k].tolist()
+                spans.append(Span(sentence, start, end, float(scores[k]), float(scores[k])))
         return sorted(spans, key=lambda span: -span.score)
+
+    def candidates(
+        self, probe: Probe, sentence: ScoredSentence
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return a sentence's candidates: where they stand, `(n, 2)`, and their scores, `(n,)`."""
+        parsed = sentence.parsed
+        offsets = [parsed.offsets(a, b) for a, b in parsed.candidates.tolist()]
+        placed = np.array(offsets, dtype=np.int64).reshape(-1, 2) + sentence.sentence.start
+        return placed, self._score(features(probe, parsed, rarity, sentence.scores))
 
     def _score(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return a score a row: `(n, FEATURES) float32` to `(n,) float32`."""

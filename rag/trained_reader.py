@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -17,11 +19,19 @@ from index.library import Hit
 from rag.errors import ReaderError
 from rag.reader import Span
 from rag.sentences import ScoredSentence
+from rag.span_scorer import SpanScorer
 from rag.spans import Probe
 
 MODEL = "reader.onnx"
 VOCABULARY = "reader_vocabulary.txt"
 DIGEST = "reader.sha256"
+
+SENTENCES_REFINED = 6
+"""In how many of the sentences that the transformer likes best candidates are weighed."""
+
+CANDIDATE_WEIGHT = 1.5
+FREE_MARGIN = 8.0
+"""By how much evidence a span that is no candidate must lead to be taken all the same."""
 
 _START, _PADDING, _END, _UNKNOWN = range(4)
 _BLANK = "▁"
@@ -44,10 +54,14 @@ class _Window(NamedTuple):
 
 
 class TrainedReader:
-    """Reads whole passages; a span's score is its start and end logit less those of no answer.
+    """Reads whole passages, and weighs what it marks by the candidates of `rag.span_scorer`.
 
-    One token a folded character, in the order `<s> question </s></s> heading passage </s>`.
-    The weights are made by `training/reader.py` and `training/reader_onnx.py`.
+    The transformer takes one token a folded character, in the order `<s> question </s></s>
+    heading passage </s>`; a span's evidence is its start and end logit less those of no
+    answer. In the sentences it likes best the candidate with the highest evidence plus
+    `CANDIDATE_WEIGHT` times its own score wins, since candidates begin and end where words
+    do and are of the kind that was asked for. The weights are made by `training/reader.py`
+    and `training/reader_onnx.py`.
     """
 
     name = "reader"
@@ -59,20 +73,39 @@ class TrainedReader:
             ReaderError: the weights are missing or broken.
         """
         self._session, self._ids = _load()
+        self._scorer = SpanScorer()
 
     def read(self, probe: Probe, sentences: Sequence[ScoredSentence]) -> list[Span]:
         """Return the best span of each sentence, best first."""
         hits = list({id(s.hit): s.hit for s in sentences}.values())
+        if not hits:
+            return []
         windows = [self._window(probe.asked.text, hit) for hit in hits]
         starts, ends = self._run(windows)
-        rows = {id(hit): row for row, hit in enumerate(hits)}
-        spans = [
-            span
-            for sentence in sentences
-            if (row := rows[id(sentence.hit)]) is not None
-            and (span := _best(sentence, windows[row], starts[row], ends[row]))
+        read = {
+            id(hit): _Read(window, starts[row], ends[row])
+            for row, (hit, window) in enumerate(zip(hits, windows, strict=True))
+        }
+        marked = [best for s in sentences if (best := _best(s, read[id(s.hit)]))]
+        marked.sort(key=lambda span: -span.score)
+        refined = [
+            self._refined(probe, span, read[id(span.sentence.hit)])
+            for span in marked[:SENTENCES_REFINED]
         ]
-        return sorted(spans, key=lambda span: -span.score)
+        return sorted(refined, key=lambda span: -span.score) + marked[SENTENCES_REFINED:]
+
+    def _refined(self, probe: Probe, marked: Span, read: _Read) -> Span:
+        """Return the best candidate of the span's sentence, or the span where it is far ahead."""
+        placed, scores = self._scorer.candidates(probe, marked.sentence)
+        evidence = np.array([read.evidence(start, end) for start, end in placed.tolist()])
+        if not len(placed):
+            return marked
+        total = evidence + CANDIDATE_WEIGHT * scores
+        best = int(total.argmax())
+        if marked.evidence - evidence[best] > FREE_MARGIN:
+            return replace(marked, score=float(total[best]))
+        start, end = placed[best].tolist()
+        return Span(marked.sentence, start, end, float(total[best]), float(evidence[best]))
 
     def _window(self, question: str, hit: Hit) -> _Window:
         heading = hit.passage.heading.strip()
@@ -98,24 +131,42 @@ class TrainedReader:
         return starts, ends
 
 
-def _best(sentence: ScoredSentence, window: _Window, starts: Floats, ends: Floats) -> Span | None:
-    """Return the best span inside one sentence, None where the window does not reach it."""
+class _Read(NamedTuple):
+    """A window with the logits of its tokens, `(longest,)` each."""
+
+    window: _Window
+    starts: Floats
+    ends: Floats
+
+    def evidence(self, start: int, end: int) -> float:
+        """Return the log-odds of the span `[start, end)` of the document against no answer."""
+        window = self.window
+        base = window.hit.passage.start
+        first = bisect_right(window.folded.ends, start - base)
+        last = bisect_left(window.folded.offsets, end - base) - 1
+        if window.first + last >= len(window.ids) - 1:
+            return -np.inf
+        marked = self.starts[window.first + first] + self.ends[window.first + last]
+        return float(marked - self.starts[0] - self.ends[0])
+
+
+def _best(sentence: ScoredSentence, read: _Read) -> Span | None:
+    """Return the likeliest span inside one sentence, None where the window does not reach it."""
+    window, starts, ends = read
     base = window.hit.passage.start
-    low, high = sentence.sentence.start - base, sentence.sentence.end - base
-    offsets, folded_ends = window.folded.offsets, window.folded.ends
     tokens = len(window.ids) - 1 - window.first
-    inside = [k for k in range(tokens) if low <= offsets[k] and folded_ends[k] <= high]
-    if not inside:
+    low = bisect_left(window.folded.offsets, sentence.sentence.start - base)
+    high = min(bisect_right(window.folded.ends, sentence.sentence.end - base), tokens)
+    if high <= low:
         return None
-    first, count = window.first + inside[0], len(inside)
+    first, count = window.first + low, high - low
     sums = starts[first : first + count, None] + ends[None, first : first + count]
-    allowed = np.triu(np.ones((count, count), dtype=bool)) & ~np.triu(
-        np.ones((count, count), dtype=bool), _MAX_ANSWER
-    )
+    square = np.ones((count, count), dtype=bool)
+    allowed = np.triu(square) & ~np.triu(square, _MAX_ANSWER)
     start, end = divmod(int(np.where(allowed, sums, -np.inf).argmax()), count)
     score = float(sums[start, end] - starts[0] - ends[0])
-    left, right = window.folded.span(inside[start], inside[end] + 1)
-    return whole_measure(Span(sentence, base + left, base + right, score))
+    left, right = window.folded.span(low + start, low + end + 1)
+    return whole_measure(Span(sentence, base + left, base + right, score, score))
 
 
 def whole_measure(span: Span) -> Span:
@@ -126,7 +177,7 @@ def whole_measure(span: Span) -> Span:
         left, right = parsed.offsets(k, k)
         if token.tag in "QT" and left < end and start < right:
             start, end = min(start, left), max(end, right)
-    return Span(span.sentence, base + start, base + end, span.score)
+    return replace(span, start=base + start, end=base + end)
 
 
 @cache
