@@ -43,13 +43,13 @@ def writer_lock(folder: Path, wait_s: float) -> Iterator[None]:
         LibraryError: the folder cannot be written.
     """
     lock = FileLock(folder / _LOCK, timeout=wait_s)
-    try:
-        with translated(folder / _LOCK):
+    with translated(folder / _LOCK):
+        try:
             lock.acquire(poll_interval=0.02)
-    except Timeout as error:
-        raise LibraryBusy(
-            f"另一个进程正在写入资料库 {folder}。请等它完成后再试；查询不受影响。"
-        ) from error
+        except Timeout as error:
+            raise LibraryBusy(
+                f"另一个进程正在写入资料库 {folder}。请等它完成后再试；查询不受影响。"
+            ) from error
     try:
         yield
     finally:
@@ -192,7 +192,9 @@ class Derived:
         self._scratch = tempfile.TemporaryDirectory(prefix="wenju-", ignore_cleanup_errors=True)
         folder = Path(self._scratch.name) / _WORDS
         try:
-            shutil.copytree(self._folder / _WORDS, folder)
+            folder.mkdir()
+            for path in (self._folder / _WORDS).iterdir():
+                shutil.copyfile(path, folder / path.name)  # not its mode, which may forbid writing
             return WordIndex(folder)
         except (LibraryError, OSError):
             shutil.rmtree(folder, ignore_errors=True)

@@ -337,6 +337,7 @@ class DiskLibrary:
 
     def embed_question(self, question: str) -> NDArray[np.float32]:
         """Return the question's unit vector `(d,) float32`; recent questions are cached."""
+        question = readable(question)
         with self._asking:
             if question in self._questions:
                 self._questions.move_to_end(question)
