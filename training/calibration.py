@@ -2,9 +2,10 @@
 
     python training/calibration.py --squad ../shared/data/cmrc2018/trial.json.gz
 
-Questions that the readers were not trained on, each asked of its own document, of the same
-document with the answer's sentences taken out (made near misses), and the near misses and
-off-topic questions of `training/tuning`. A logistic regression over `rag.confidence.SIGNALS`
+Questions that the readers were not trained on, each asked in four ways: of its own document,
+of that with the answer's sentences taken out (a made near miss), of all documents together,
+and of all but its own; and the questions of `training/tuning`, its near misses and off-topic
+ones among them, of their own article. A logistic regression over `rag.confidence.SIGNALS`
 learns whether the answer found is right; the threshold maximises the mean F1 of answering and
 refusing. One calibration a reader. Writes `rag/confidence.json`. The fixed question set takes
 no part.
@@ -15,14 +16,16 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
 
+from index.library import Hit
 from rag.confidence import SIGNALS, signals
 from rag.follow_up import Turn, resolve
 from rag.metrics import auroc, character_f1, contains_reference
@@ -39,6 +42,9 @@ OUT = Path(__file__).parent.parent / "rag" / "confidence.json"
 RIGHT_F1 = 0.5
 """From what overlap with a reference an answer counts as right."""
 
+PASSAGES = 8
+"""How many passages are read of all documents together."""
+
 BEYOND_FACTS = ("summary", "yes-no", "why", "how")
 
 
@@ -53,12 +59,48 @@ class Judged:
     weight: float
 
 
-def judge(cases: Iterable[Case], reader: Reader, embeddings: Embeddings) -> Iterator[Judged]:
-    """Ask each case and judge what is found."""
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """The passages of many texts: as hits, and their vectors `(n, d)`."""
+
+    hits: list[Hit]
+    texts: list[str]
+    vectors: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, texts: Iterable[str], embeddings: Embeddings) -> Pool:
+        """Make a pool of the passages of some texts."""
+        rows = [(hit, text) for text in dict.fromkeys(texts) for hit in hits_of(text)]
+        vectors = embeddings.of_passages([hit.passage.text for hit, _ in rows])
+        return cls([hit for hit, _ in rows], [text for _, text in rows], vectors)
+
+    def nearest(self, asked: NDArray[np.float32], without: str = "") -> list[Hit]:
+        """Return the `PASSAGES` nearest passages, none of the text `without`."""
+        order = np.argsort(-(self.vectors @ asked))
+        kept = [k for k in order.tolist() if self.texts[k] != without]
+        return [self.hits[k] for k in kept[:PASSAGES]]
+
+
+def in_four_ways(
+    cases: Iterable[Case], pool: Pool, embeddings: Embeddings
+) -> Iterator[tuple[Case, list[Hit]]]:
+    """Yield each case with its own passages, without its answer, among others, and without it."""
     for case in cases:
-        question = resolve(case.question, [Turn(**turn) for turn in case.history])  # type: ignore[arg-type]
+        asked = embeddings.of_question(case.question)
+        yield case, hits_of(case.text)
+        if missed := near_miss(case):
+            yield missed, hits_of(missed.text)
+        yield case, pool.nearest(asked)
+        yield replace(case, answerable=False, answers=()), pool.nearest(asked, case.text)
+
+
+def judge(
+    cases: Iterable[tuple[Case, list[Hit]]], reader: Reader, embeddings: Embeddings
+) -> Iterator[Judged]:
+    """Ask each case of its hits and judge what is found."""
+    for case, hits in cases:
+        question = resolve(case.question, [Turn(**turn) for turn in case.history])
         asked = analyse(question)
-        hits = hits_of(case.text)
         vectors = [
             embeddings.of_passages([s.text for s in hit.passage.sentences()]) for hit in hits
         ]
@@ -90,9 +132,10 @@ def fit(judged: list[Judged]) -> dict[str, object]:
     answerable = np.array([j.answerable for j in judged])
     weights = np.array([j.weight for j in judged])
     model = LogisticRegression(C=0.3, max_iter=5000)
-    folds = cross_val_predict(
+    predicted: Any = cross_val_predict(
         model, rows, right, cv=5, method="predict_proba", params={"sample_weight": weights}
-    )[:, 1]
+    )
+    folds: NDArray[np.float64] = np.asarray(predicted)[:, 1]
     threshold = max(
         np.linspace(0.05, 0.95, 91), key=lambda t: _balance(folds, answerable, t, weights)
     )
@@ -110,7 +153,7 @@ def fit(judged: list[Judged]) -> dict[str, object]:
             f"  {'news' if news else 'squad'}: refusal precision"
             f" {(refused & truth).sum() / max(1, refused.sum()):.3f}"
             f" recall {(refused & truth).sum() / truth.sum():.3f}"
-            f" AUROC {auroc(folds[at], ~truth, np.ones((1, at.sum())))[0]:.3f}"
+            f" AUROC {np.asarray(auroc(folds[at], ~truth, np.ones((1, len(truth))))).item():.3f}"
         )
     model.fit(rows, right, sample_weight=weights)
     return {
@@ -148,8 +191,12 @@ def main() -> None:
         parser.error(f"找不到 {arguments.squad}：请用 --squad 指定一个 SQuAD 格式的文件。")
     embeddings = Embeddings(arguments.embeddings)
     asked = list(squad_cases(arguments.squad, arguments.articles))
-    missed = [miss for case in asked if (miss := near_miss(case))]
-    cases = [*asked, *missed, *tuning_cases()]
+    pool = Pool.of((case.text for case in asked), embeddings)
+    cases = [
+        *in_four_ways(asked, pool, embeddings),
+        *((case, hits_of(case.text)) for case in tuning_cases()),
+    ]
+    embeddings.save()
     made: dict[str, object] = {}
     readers: tuple[Reader, ...] = (TrainedReader(), SpanScorer())
     for reader in readers:

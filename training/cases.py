@@ -39,7 +39,7 @@ class Case:
     answers: tuple[str, ...]
     answerable: bool
     kind: str
-    history: tuple[dict[str, str], ...] = ()
+    history: tuple[dict[str, Any], ...] = ()
 
 
 class Embeddings:

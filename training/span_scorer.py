@@ -87,6 +87,10 @@ def _overlap(parsed: Parsed, base: int, gold: Sequence[tuple[int, int]]) -> Floa
 class Scorer(nn.Module):
     """Features to a score, standardised first."""
 
+    mean: Tensor
+    scale: Tensor
+    linear: list[nn.Linear]
+
     def __init__(self, mean: Floats, scale: Floats) -> None:
         super().__init__()
         self.mean, self.scale = torch.from_numpy(mean), torch.from_numpy(scale)
@@ -96,9 +100,9 @@ class Scorer(nn.Module):
     def forward(self, rows: Tensor) -> Tensor:
         """Return a score a row, `(n,)`."""
         values = (rows - self.mean) / self.scale
-        for layer in self.layers[:-1]:
+        for layer in self.linear[:-1]:
             values = self.drop(torch.relu(layer(values)))
-        return self.layers[-1](values)[:, 0]
+        return self.linear[-1](values)[:, 0]
 
 
 def train(made: Sequence[Example]) -> Scorer:
@@ -143,6 +147,15 @@ def _chosen(overlap: Floats, rng: np.random.Generator) -> NDArray[np.int64]:
     return np.concatenate([near, rng.choice(far, min(len(far), NEGATIVES), replace=False)])
 
 
+def arrays_of(model: Scorer) -> dict[str, Floats]:
+    """Return the weights by name, each matrix `(inputs, outputs)`."""
+    arrays = {"mean": model.mean.numpy(), "scale": model.scale.numpy()}
+    for k, layer in enumerate(model.linear):
+        arrays[f"w{k}"] = layer.weight.detach().numpy().T.copy()
+        arrays[f"b{k}"] = layer.bias.detach().numpy()
+    return arrays
+
+
 def main() -> None:
     """Train on what the arguments name and write the weights."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -157,12 +170,7 @@ def main() -> None:
     made = list(examples(iter(cases), embeddings))
     embeddings.save()
     print(f"{len(made)} questions", flush=True)
-    model = train(made)
-    arrays = {"mean": model.mean.numpy(), "scale": model.scale.numpy()}
-    for k, layer in enumerate(model.layers):
-        arrays[f"w{k}"] = layer.weight.detach().numpy().T.copy()
-        arrays[f"b{k}"] = layer.bias.detach().numpy()
-    np.savez(OUT, **{name: array.astype(np.float32) for name, array in arrays.items()})
+    np.savez(OUT, allow_pickle=False, **arrays_of(train(made)))
     print(f"{OUT}: {OUT.stat().st_size:,} bytes")
 
 
