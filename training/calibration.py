@@ -158,7 +158,7 @@ def fit(judged: list[Judged]) -> dict[str, object]:
     model.fit(rows, right, sample_weight=weights)
     return {
         "threshold": round(float(threshold), 2),
-        "bias": round(float(model.intercept_[0]), 5),
+        "bias": round(np.asarray(model.intercept_).item(), 5),
         "weights": {
             name: round(float(w), 5) for name, w in zip(SIGNALS, model.coef_[0], strict=True)
         },
