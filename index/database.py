@@ -161,11 +161,15 @@ class Database:
             LibraryError: the file cannot be written.
             LibraryCorrupt: it is damaged.
         """
-        if self._all("SELECT 1 FROM sqlite_schema"):
+        if not self.is_empty():
             return
         with self._transaction() as connection:
             if not connection.execute("SELECT 1 FROM sqlite_schema").fetchone():
                 _create_tables(connection, embedder, dimension)
+
+    def is_empty(self) -> bool:
+        """Tell whether there are no tables, as where making a library was interrupted."""
+        return not self._all("SELECT 1 FROM sqlite_schema")
 
     def close(self) -> None:
         with self._lock:

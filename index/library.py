@@ -456,12 +456,13 @@ def _open_database(folder: Path, *, create: bool) -> Database:
     path = folder / _DATABASE
     if folder.exists() and not folder.is_dir():
         raise LibraryError(f"{folder} 是一个文件，不是文件夹。请用 --library 指定一个文件夹。")
-    with translated(folder):
-        if create:
+    if create:
+        with translated(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        elif not path.exists():
-            raise LibraryError(f"{folder} 里没有资料库。请检查路径，或用 wenju add 新建一个。")
-    return Database(path)
+        return Database(path)
+    if path.exists() and not (database := Database(path)).is_empty():
+        return database
+    raise LibraryError(f"{folder} 里没有资料库。请检查路径，或用 wenju add 新建一个。")
 
 
 def _check(settings: Settings, embedder: Embedder, folder: Path) -> None:

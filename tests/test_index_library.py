@@ -334,6 +334,10 @@ def test_a_folder_without_a_library_is_refused(folder: Path, embedder: HashEmbed
     assert not folder.exists()
     with pytest.raises(LibraryError, match="里没有资料库"):
         rebuild_library(folder, embedder)
+    folder.mkdir()
+    (folder / "library.sqlite").touch()
+    with pytest.raises(LibraryError, match="里没有资料库"):
+        open_library(folder, embedder, create=False)
 
 
 def test_a_file_is_no_folder(tmp_path: Path, embedder: HashEmbedder) -> None:
