@@ -98,7 +98,7 @@ class TrainedReader:
         """Return the best candidate of the span's sentence, or the span where it is far ahead."""
         placed, scores = self._scorer.candidates(probe, marked.sentence)
         evidence = np.array([read.evidence(start, end) for start, end in placed.tolist()])
-        if not len(placed):
+        if not np.isfinite(evidence).any():  # the window ends before any candidate does
             return marked
         total = evidence + CANDIDATE_WEIGHT * scores
         best = int(total.argmax())
@@ -199,12 +199,15 @@ def _load() -> tuple[Any, dict[str, int]]:
 
 
 def _check(folder: Path) -> None:
+    """Hold the files against their digests, `DIGEST` being what sha256sum writes."""
     try:
-        wanted = (folder / DIGEST).read_text("ascii").split()[0]
-        found = hashlib.sha256((folder / MODEL).read_bytes()).hexdigest()
-    except (OSError, IndexError) as error:
+        lines = (folder / DIGEST).read_text("utf-8").splitlines()
+        wanted = {name: digest for digest, name in (line.split() for line in lines)}
+        found = {n: hashlib.sha256((folder / n).read_bytes()).hexdigest() for n in wanted}
+        _ = (folder / VOCABULARY).stat()
+    except (OSError, ValueError) as error:
         raise ReaderError(_broken(folder / MODEL)) from error
-    if found != wanted:
+    if MODEL not in wanted or found != wanted:
         raise ReaderError(_broken(folder / MODEL))
 
 
