@@ -53,6 +53,8 @@ def _groups_of_clause(tokens: Sequence[Token], start: int, end: int) -> list[lis
         stop = next(
             (k for k in range(first + 1, last + 1) if tokens[k].text in ENUMERATION_END), None
         )
+        if first == end:  # nothing stands behind the last separator
+            break
         if behind == end or stop is not None:
             groups[-1] += _last_items(tokens, first, _item_end(tokens, first, groups[-1]))
             groups.append([])

@@ -10,7 +10,7 @@ from index.fold import Folded
 from index.words import tagged
 from rag.measures import DATE, QUANTITY
 
-OPENING, CLOSING = '“‘「『《〈(【["', '”’」』》〉)】]"'
+OPENING, CLOSING = '“‘「『《〈(（【["', '”’」』》〉)）】]"'
 STRONG_END = frozenset(",;:。!?…\n，；：！？.")
 COPULA = frozenset(
     """
