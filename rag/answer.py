@@ -26,6 +26,7 @@ from rag.messages import Messages, messages
 from rag.question import analyse
 from rag.rarity import rarity
 from rag.reader import Reader, Span
+from rag.retrieve import reorder
 from rag.sentences import ScoredSentence, score_sentences
 from rag.settings import Settings
 from rag.span_scorer import SpanScorer
@@ -203,7 +204,9 @@ class Chatbot:
         probed = probe(asked, rarity)
         with clock.stage("read"):
             sentences = self._sentences(probed, resolved, hits)
-            found = self._extract(probed, sentences)
+            spans = () if asked.kind == "summary" else self._reader.read(probed, sentences)
+            found = self._extract(probed, sentences, spans)
+            hits = reorder(hits, spans)
         with clock.stage("check"):
             missing = self._missing_terms(probed)
         threshold = self.settings.threshold
@@ -253,14 +256,16 @@ class Chatbot:
         vectors = self.library.sentence_embeddings([hit.passage.id for hit in hits])
         return score_sentences(probed, hits, self.library.embed_question(resolved), vectors)
 
-    def _extract(self, probed: Probe, sentences: Sequence[ScoredSentence]) -> _Found:
+    def _extract(
+        self, probed: Probe, sentences: Sequence[ScoredSentence], spans: Sequence[Span]
+    ) -> _Found:
         if probed.asked.kind == "summary":
             return self._summary(probed, sentences)
-        spans = self._reader.read(probed, sentences)
         sure = confidence(self._calibration, signals(probed, spans, sentences))
-        if probed.asked.kind == "yes-no" or not spans:
-            best = sentences[0]
-            return _whole(best, sure)
+        if not spans:
+            return _whole(sentences[0], sure)
+        if probed.asked.kind == "yes-no":
+            return _whole(spans[0].sentence, sure)
         return _of_span(probed, spans[0], sure)
 
     def _summary(self, probed: Probe, sentences: Sequence[ScoredSentence]) -> _Found:

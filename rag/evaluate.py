@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from index.errors import IndexingError
-from index.library import Library, Mode
+from index.library import Hit, Library, Mode
 from rag.answer import Answer, Answerer
 from rag.citations import Citation
 from rag.errors import EvaluationError
@@ -31,8 +31,7 @@ from rag.metrics import (
 from rag.questions import BEYOND_FACTS, Question
 from rag.report import Reason, Report, Row, make_report
 
-_RANKING_PREFIXES: Mapping[Mode, str] = {"fused": "", "dense": "dense_", "lexical": "lexical_"}
-_FUSED_ALONE: tuple[Mode, ...] = ("fused",)
+_MODES: tuple[Mode, ...] = ("fused", "dense", "lexical")
 _DEPTH = 10
 HELD_OUT = "held-out"
 """The kind under which a report lists questions whose document was hidden."""
@@ -80,10 +79,10 @@ def evaluate(
 
     `hold_out` is the share, in [0, 1], of the answerable questions with a known document
     that are asked with it hidden, so that refusing is right; `seed` draws them. With
-    `given_document` each question is answered from its own document alone. Rankings are the
-    library's own for the question as resolved, whatever the answerer makes of them;
-    `with_rankings` adds those of the vectors and of the words alone. `settings` are written
-    into the report beside the ones above. `progress` is called with (asked, all).
+    `given_document` each question is answered from its own document alone. `recall@k` and the
+    like rank by the answer's own hits; `with_rankings` adds the library's search for the
+    question as resolved: fused, by the vectors alone and by the words alone. `settings` are
+    written into the report beside the ones above. `progress` is called with (asked, all).
     `rag.report.make_report` says over which questions each metric runs.
 
     Raises:
@@ -145,6 +144,10 @@ def _locate(questions: Sequence[Question], library: Library) -> list[_Case]:
     found = _find_evidence(questions, library, documents)
     _check_evidence(questions, found)
     return [_case(question, found[question.id]) for question in questions]
+
+
+def _spans(hits: Sequence[Hit]) -> list[Span]:
+    return [Span(h.passage.document_id, h.passage.start, h.passage.end) for h in hits]
 
 
 def _find_evidence(
@@ -225,7 +228,7 @@ class _Examiner:
     def __init__(self, answerer: Answerer, library: Library, with_rankings: bool) -> None:
         self._answerer = answerer
         self._library = library
-        self._modes = tuple(_RANKING_PREFIXES) if with_rankings else _FUSED_ALONE
+        self._modes = _MODES if with_rankings else ()
         self._all_passages = library.info().passages
         self._texts: dict[str, str | None] = {}
         self._passages: dict[str, list[Span]] = {}
@@ -290,9 +293,10 @@ class _Examiner:
 
     def _ranking_scores(self, case: _Case, answer: Answer | None) -> dict[str, float]:
         scores: dict[str, float] = {}
+        rankings = {"": _spans(answer.hits) if answer else []}
         for mode in self._modes:
-            prefix = _RANKING_PREFIXES[mode]
-            ranked = self._search(case, answer, mode) if answer else []
+            rankings[f"{mode}_"] = self._search(case, answer, mode) if answer else []
+        for prefix, ranked in rankings.items():
             if case.evidence:
                 scores |= _rank_scores(prefix, evidence_ranks(ranked, case.evidence))
             if case.home:
@@ -303,7 +307,7 @@ class _Examiner:
         hits = self._library.search(
             answer.resolved_question, _DEPTH, documents=case.within, mode=mode
         )
-        return [Span(h.passage.document_id, h.passage.start, h.passage.end) for h in hits]
+        return _spans(hits)
 
     def _chance_scores(self, case: _Case) -> dict[str, float]:
         """Return what a random order would recall, and what the best possible could."""

@@ -35,18 +35,20 @@ def item_text(parsed: Parsed, item: Item) -> str:
 def partner(probe: Probe, span: Span) -> str | None:
     """Return the item paired with the one that the question names, if "分别" pairs any.
 
-    Only where the span is in the list of that item: "甲、乙分别与丙、丁合作" answers with whom 乙
-    works, not where 乙 lies.
+    Only where the span is in one of the lists: "甲、乙分别与丙、丁合作" answers with whom 乙
+    works, not what else its sentence says.
     """
     parsed = span.sentence.parsed
     pairing = find_pairing(parsed)
     if pairing is None or probe.asked.several:
         return None
+    if not (_touches(span, pairing.left) or _touches(span, pairing.right)):
+        return None
     best, found = 0.5, None
     for named, other in ((pairing.left, pairing.right), (pairing.right, pairing.left)):
         for item, paired in zip(named, other, strict=True):
             share = _named(probe, parsed, item)
-            if share > best and _touches(span, other):
+            if share > best:
                 best, found = share, item_text(parsed, paired)
     return found
 

@@ -38,7 +38,7 @@ REASONS: Mapping[Reason, str] = {
 }
 """Why a question failed, in the order of trial, and what a reader sees for it."""
 
-_RANKINGS = {"": "", "dense_": "（仅向量）", "lexical_": "（仅词语）"}
+_RANKINGS = {"": "", "fused_": "（未重排）", "dense_": "（仅向量）", "lexical_": "（仅词语）"}
 _RANKING_METRICS = {
     "recall@1": "证据召回@1",
     "recall@5": "证据召回@5",

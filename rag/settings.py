@@ -36,7 +36,7 @@ class Settings:
     device: str | None = None
     dtype: str | None = None
     batch_size: int = 32
-    top_k: int = 5
+    top_k: int = 10
     threshold: float | None = None
     lang: Language = "zh"
 

@@ -18,7 +18,7 @@ COPULA = frozenset(
     包括 包含 有 达 共 达到 至 到
     """.split()
 )
-ENUMERATION_END = frozenset(("等", "等等", "分别"))
+ENUMERATION_END = frozenset(("等", "等等", "分别", "依次"))
 AND = frozenset(["和", "与", "及", "以及", "暨", "或"])
 TAGS = tuple("n nr ns nt nz Q T v a d p c u r x f m o".split())
 """The coarse tags: jieba's, joined, with Q for quantities, T for times, x for signs."""

@@ -20,17 +20,20 @@ from rag.errors import ReaderError
 from rag.reader import Span
 from rag.sentences import ScoredSentence
 from rag.span_scorer import SpanScorer
-from rag.spans import Probe
+from rag.spans import Probe, expectation
 
 MODEL = "reader.onnx"
 VOCABULARY = "reader_vocabulary.txt"
 DIGEST = "reader.sha256"
 
-SENTENCES_REFINED = 6
+SENTENCES_REFINED = 8
 """In how many of the sentences that the transformer likes best candidates are weighed."""
 
-CANDIDATE_WEIGHT = 1.5
-FREE_MARGIN = 8.0
+CANDIDATE_WEIGHT = 0.7
+SENTENCE_WEIGHT = 2.0
+"""What the candidate's own score and its sentence's count beside the transformer's log-odds."""
+
+FREE_MARGIN = 3.0
 """By how much evidence a span that is no candidate must lead to be taken all the same."""
 
 _START, _PADDING, _END, _UNKNOWN = range(4)
@@ -58,9 +61,9 @@ class TrainedReader:
 
     The transformer takes one token a folded character, in the order `<s> question </s></s>
     heading passage </s>`; a span's evidence is its start and end logit less those of no
-    answer. In the sentences it likes best the candidate with the highest evidence plus
-    `CANDIDATE_WEIGHT` times its own score wins, since candidates begin and end where words
-    do and are of the kind that was asked for. The weights are made by `training/reader.py`
+    answer. In the sentences it likes best the candidates compete, by evidence, by their own
+    scores and by whether they are of the kind asked for, since candidates begin and end where
+    words do. The weights are made by `training/reader.py`
     and `training/reader_onnx.py`.
     """
 
@@ -97,15 +100,17 @@ class TrainedReader:
     def _refined(self, probe: Probe, marked: Span, read: _Read) -> Span:
         """Return the best candidate of the span's sentence, or the span where it is far ahead."""
         placed, scores = self._scorer.candidates(probe, marked.sentence)
+        wanted = expectation(probe.asked, marked.sentence.parsed)
         evidence = np.array([read.evidence(start, end) for start, end in placed.tolist()])
         if not np.isfinite(evidence).any():  # the window ends before any candidate does
             return marked
-        total = evidence + CANDIDATE_WEIGHT * scores
+        total = evidence + CANDIDATE_WEIGHT * scores + wanted
         best = int(total.argmax())
-        if marked.evidence - evidence[best] > FREE_MARGIN:
-            return replace(marked, score=float(total[best]))
+        score = float(total[best]) + SENTENCE_WEIGHT * marked.sentence.fused
+        if marked.evidence > evidence[best] + wanted[best] + FREE_MARGIN:
+            return replace(marked, score=score)
         start, end = placed[best].tolist()
-        return Span(marked.sentence, start, end, float(total[best]), float(evidence[best]))
+        return Span(marked.sentence, start, end, score, float(evidence[best]))
 
     def _window(self, question: str, hit: Hit) -> _Window:
         heading = hit.passage.heading.strip()

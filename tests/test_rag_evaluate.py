@@ -163,7 +163,10 @@ class Script:
         answer = self.answers[question]
         if isinstance(answer, Exception):
             raise answer
-        return answer
+        hits = LineLibrary(TEXTS).search(
+            answer.resolved_question, 10, documents=documents, exclude_documents=exclude_documents
+        )
+        return replace(answer, hits=answer.hits or tuple(hits))
 
     def stream(
         self,

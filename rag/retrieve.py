@@ -1,0 +1,38 @@
+"""Retrieval for an answer: the passages found, in the order that reading them gives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from index.library import Hit
+from rag.reader import Span
+
+READING_WEIGHT = 0.5
+"""What a passage's best span counts beside its fused score."""
+
+
+def reorder(hits: Sequence[Hit], spans: Sequence[Span]) -> tuple[Hit, ...]:
+    """Order the hits by fused score and best span together; ranks and scores follow.
+
+    `score = (fused + w * sigmoid(evidence)) / (1 + w)`, so that it stays in [0, 1]; a passage
+    without a span has evidence 0.
+    """
+    evidence: dict[str, float] = {}
+    for span in spans:
+        passage = span.sentence.hit.passage.id
+        evidence[passage] = max(span.evidence, evidence.get(passage, -math.inf))
+    scored = [
+        (hit, (hit.score + READING_WEIGHT * _sigmoid(evidence.get(hit.passage.id, -math.inf))))
+        for hit in hits
+    ]
+    scored.sort(key=lambda pair: -pair[1])
+    return tuple(
+        replace(hit, score=score / (1 + READING_WEIGHT), rank=rank)
+        for rank, (hit, score) in enumerate(scored, 1)
+    )
+
+
+def _sigmoid(logit: float) -> float:
+    return 1 / (1 + math.exp(-max(-30.0, min(30.0, logit))))
