@@ -49,7 +49,6 @@ CREATE TABLE documents (
     key INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
     title TEXT NOT NULL,
-    text TEXT NOT NULL,
     chars INTEGER NOT NULL,
     source TEXT NOT NULL,
     meta TEXT NOT NULL,
@@ -57,9 +56,10 @@ CREATE TABLE documents (
     added TEXT NOT NULL,
     generation INTEGER NOT NULL,
     first_passage INTEGER NOT NULL,
-    passages INTEGER NOT NULL
+    passages INTEGER NOT NULL,
+    text TEXT NOT NULL
 );
-CREATE INDEX documents_by_generation ON documents (generation);
+CREATE INDEX documents_by_generation ON documents (generation, first_passage, passages);
 CREATE TABLE passages (
     key INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
@@ -274,16 +274,16 @@ class Database:
         self, after: int, up_to: int, dimension: int
     ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
         """Yield pages of (keys `(n,)`, passage vectors `(n, d) float16`) added between two."""
-        for page in self._added(f"substr(p.embeddings, 1, {2 * dimension})", after, up_to):
-            keys = np.array([key for key, _, _ in page], np.int64)
-            blob = b"".join(vector for _, _, vector in page)
+        for page in self._added(f"key, substr(embeddings, 1, {2 * dimension})", after, up_to):
+            blob = b"".join(vector for _, vector in page)
             if len(blob) != 2 * dimension * len(page):
                 raise _corrupt(self._path, "向量的长度不对")
+            keys = np.array([key for key, _ in page], np.int64)
             yield keys, np.frombuffer(blob, np.float16).reshape(len(page), dimension)
 
     def added_texts(self, after: int, up_to: int) -> Iterator[tuple[int, int, str]]:
         """Yield (passage key, document key, text) of what was added between two generations."""
-        for page in self._added("coalesce(p.indexed, p.text)", after, up_to):
+        for page in self._added("key, document, coalesce(indexed, text)", after, up_to):
             yield from page
 
     @contextmanager
@@ -310,19 +310,26 @@ class Database:
                 # Closing undoes what is not committed.
                 connection.close()
 
-    def _added(self, column: str, after: int, up_to: int) -> Iterator[list[Any]]:
+    def _added(self, columns: str, after: int, up_to: int) -> Iterator[list[Any]]:
+        # Keys grow with generations, so what was added between two is one run of keys.
+        last = self._last_key(after)
+        end = self._last_key(up_to)
         # By pages, each a statement of its own: a reader that lingers would hold up a commit.
-        last = -1
         while page := self._all(
-            f"SELECT p.key, p.document, {column} FROM documents d"
-            " JOIN passages p ON p.key BETWEEN d.first_passage"
-            " AND d.first_passage + d.passages - 1"
-            " WHERE d.generation > ? AND d.generation <= ? AND p.key > ?"
-            " ORDER BY p.key LIMIT ?",
-            (after, up_to, last, _PAGE),
+            f"SELECT {columns} FROM passages WHERE key > ? AND key <= ? ORDER BY key LIMIT ?",
+            (last, end, _PAGE),
         ):
             yield page
             last = page[-1][0]
+
+    def _last_key(self, generation: int) -> int:
+        """Return the last passage key that was given up to a generation and still is in use."""
+        found = self._all(
+            "SELECT first_passage + passages - 1 FROM documents WHERE generation <= ?"
+            " ORDER BY generation DESC, first_passage DESC LIMIT 1",
+            (generation,),
+        )
+        return found[0][0] if found else -1
 
     def _all(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
         with self._lock, translated(self._path):
@@ -353,12 +360,11 @@ class Writer:
             "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'passages'"
         )
         key = self._connection.execute(
-            "INSERT INTO documents (id, title, text, chars, source, meta, hash, added, generation,"
-            " first_passage, passages) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO documents (id, title, chars, source, meta, hash, added, generation,"
+            " first_passage, passages, text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 document.id,
                 document.title,
-                document.text,
                 len(document.text),
                 document.source,
                 _json(document.meta),
@@ -367,6 +373,7 @@ class Writer:
                 self._generation,
                 first,
                 len(prepared.passages),
+                document.text,
             ),
         ).lastrowid
         self._connection.executemany(
