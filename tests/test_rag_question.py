@@ -13,14 +13,16 @@ WORDINGS: dict[Kind, str] = {
         |收费清单精简了百分之几？|精简了几成|楼有多高？|項目總投資是多少？|這裡有幾家醫院？|多少錢
         |得了第几名|How many people joined?|how much was invested|What percentage was cut?""",
     "date": """合肥是哪一年加入的？|什么时候开通？|甚麼時候開通？|何时开工|几月几日发布|多会儿开工
-        |啥时候开工|发布时间|文章发布日期|哪天獲批的？|When did it open?|In which year did it join?""",
+        |啥时候开工|发布时间|文章发布日期|哪天獲批的？
+        |When did it open?|In which year did it join?""",
     "duration": """开车要多久？|需要几个工作日？|多长时间能到|得花多少天|要幾個小時？|耗時多久
         |How long does it take?|How many working days does it take?""",
     "person": """这是谁提出的？|誰是校長？|哪位教授的团队？|校长是什么人|何人所写
         |Who is the mayor?|Whose team is it?""",
     "place": """协议在哪里签的？|总部在哪儿|哪座城市最先加入|在什么地方举行|哪個地方|总部所在地
         |啥地方|Where is the headquarters?|Which city joined first?""",
-    "organisation": """与哪家医院合作？|稿源是哪个单位？|和哪所大学合作|哪家公司夺冠|哪個部門批准的？
+    "organisation": """与哪家医院合作？|稿源是哪个单位？|和哪所大学合作|哪家公司夺冠
+        |哪個部門批准的？
         |什么机构发布的|Which company won?|Which hospital works with it?""",
     "thing": """王浩伟是什么职务|列入了什么目录|搞了个啥项目|夺冠的是哪个项目|又叫甚麼|是何种材料
         |列入了哪一份目錄？|教育小镇|What did they build?""",
@@ -28,7 +30,8 @@ WORDINGS: dict[Kind, str] = {
         |甲、乙、丙分别是谁|包括哪些產業？|采取了哪些措施|Which companies are there?
         |List the cities.""",
     "yes-no": """郑徐高铁淮北联络线开通了吗？|淮北海关获批成立了没有|是否开工|落地了么|有没有合作
-        |是不是具有自主知识产权？|開通了嗎？|能不能办结算|批下来没|Is it open?|Did it open in 2019?""",
+        |是不是具有自主知识产权？|開通了嗎？|能不能办结算|批下来没
+        |Is it open?|Did it open in 2019?""",
     "why": """为什么要重视交通？|为何重视交通|為什麼要重視交通？|为啥这么快|这是什么原因
         |合作深化的缘由何在？为何？|怎么会这样|Why does it matter?""",
     "how": """怎么吸引人才？|如何加强互动|怎樣推動？|咋弄的|咋样推动通关|通过什么办法强化

@@ -29,7 +29,8 @@ from rag.spans import (
 SENTENCES = st.one_of(
     st.text(max_size=120),
     st.text(
-        alphabet="的我市長三角、，。企业１0亿年月“”《》和与等分别abＡ é\u0301👨\u200d👩ﬁ㈱Ⅷ\u3000\n()",
+        alphabet="的我市長三角、，。企业１0亿年月“”《》和与等分别abＡ "
+        "é\u0301👨\u200d👩ﬁ㈱Ⅷ\u3000\n()（）",
         max_size=120,
     ),
 )

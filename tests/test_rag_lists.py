@@ -1,0 +1,94 @@
+"""Lists: a span widened to the whole list, or turned to the item that 分别 pairs."""
+
+from __future__ import annotations
+
+import pytest
+from asking import PAIRS, TOWN, asked, span
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rag.lists import find_pairing, item_text, partner, whole_list
+from rag.spans import parse
+
+HOSPITALS = ["市人民医院", "市中医医院", "皖北康复医院"]
+PARTNERS = ["上海东方肝胆医院", "江苏省中医院", "复旦大学附属华山医院"]
+CITIES = "北京 上海 广州 深圳 杭州 成都 武汉 南京 西安 重庆 天津 苏州".split()
+
+
+@pytest.mark.parametrize(
+    ("sentence", "words", "expected"),
+    [
+        (PAIRS, "江苏省中医院", PARTNERS),
+        (PAIRS, "江苏省中医院、复旦大学", PARTNERS),
+        (PAIRS, "市中医医院", HOSPITALS),
+        ("引进科大讯飞、东华软件等企业。", "科大讯飞", ["科大讯飞", "东华软件"]),
+        ("邀请专家、学者和党政领导来淮讲座。", "专家", ["专家", "学者", "党政领导"]),
+        ("創新海關監管、檢驗檢疫兩項制度。", "監管", ["海關監管", "檢驗檢疫兩項制度"]),
+        (TOWN, "约100亿元", ["约100亿元"]),
+        (PAIRS, "协作关系", ["协作关系"]),
+    ],
+)
+def test_a_span_becomes_the_list_it_is_in(sentence: str, words: str, expected: list[str]) -> None:
+    assert whole_list(span(sentence, words)) == expected
+
+
+@given(st.lists(st.sampled_from(CITIES), min_size=2, max_size=8, unique=True), st.data())
+def test_any_list_of_names_is_returned_whole(names: list[str], data: st.DataObject) -> None:
+    last = data.draw(st.sampled_from(["、", "和", "以及"]))
+    joined = "、".join(names[:-1]) + (last if len(names) > 2 else "、") + names[-1]
+    chosen = data.draw(st.sampled_from(names))
+    assert whole_list(span(f"这次来到{joined}。", chosen)) == names
+
+
+@pytest.mark.parametrize(
+    ("question", "found", "expected"),
+    [
+        ("市人民医院与哪家医院建立协作关系？", "江苏省中医院", "上海东方肝胆医院"),
+        ("市中医医院与哪家医院合作？", "上海东方肝胆医院", "江苏省中医院"),
+        ("皖北康复医院和谁合作？", "江苏省中医院", "复旦大学附属华山医院"),
+        ("江苏省中医院与哪家医院协作？", "市人民医院", "市中医医院"),
+        ("复旦大学附属华山医院与淮北哪家医院协作？", "市人民医院", "皖北康复医院"),
+        ("市中醫醫院與哪家醫院合作？", "上海东方肝胆医院", "江苏省中医院"),
+    ],
+)
+def test_the_partner_of_the_item_named(question: str, found: str, expected: str) -> None:
+    assert partner(asked(question), span(PAIRS, found)) == expected
+
+
+@pytest.mark.parametrize(
+    ("question", "sentence", "found"),
+    [
+        # Lists of different lengths pair nothing.
+        ("香蕉产自哪里？", "苹果、香蕉分别产自山东、海南、云南。", "海南"),
+        # No 分别, no pairs.
+        ("李娜去哪里？", "张伟、李娜、王强去了北京、上海、广州。", "上海"),
+        # The question names none of the items, or all of them.
+        ("赵敏来自哪里？", "张伟、李娜、王强分别来自北京、上海、广州。", "上海"),
+        ("三家医院分别与哪些医院合作？", PAIRS, "江苏省中医院"),
+        # The span answers something else.
+        ("市中医医院建立了什么关系？", PAIRS, "协作关系"),
+        ("教育小镇总投资多少？", TOWN, "约100亿元"),
+    ],
+)
+def test_no_partner_where_nothing_is_paired(question: str, sentence: str, found: str) -> None:
+    assert partner(asked(question), span(sentence, found)) is None
+
+
+@given(st.lists(st.sampled_from(CITIES), min_size=4, max_size=10, unique=True), st.data())
+def test_the_ith_is_paired_with_the_ith(names: list[str], data: st.DataObject) -> None:
+    half = len(names) // 2
+    left, right = names[:half], names[half : 2 * half]
+    k = data.draw(st.integers(0, half - 1))
+    word = data.draw(st.sampled_from(["分别", "依次"]))
+    sentence = f"{'、'.join(left)}{word}支援{'、'.join(right)}。"
+    assert partner(asked(f"{left[k]}支援哪座城市？"), span(sentence, right[0])) == right[k]
+    assert partner(asked(f"哪座城市支援{right[k]}？"), span(sentence, left[-1])) == left[k]
+
+
+def test_the_pairing_is_that_of_the_two_lists() -> None:
+    parsed = parse(PAIRS)
+    pairing = find_pairing(parsed)
+    assert pairing is not None
+    assert [item_text(parsed, item) for item in pairing.left] == HOSPITALS
+    assert [item_text(parsed, item) for item in pairing.right] == PARTNERS
+    assert find_pairing(parse(TOWN)) is None
