@@ -204,7 +204,7 @@ class Chatbot:
         probed = probe(asked, rarity)
         with clock.stage("read"):
             sentences = self._sentences(probed, resolved, hits)
-            spans = () if asked.kind == "summary" else self._reader.read(probed, sentences)
+            spans = self._reader.read(probed, sentences)
             found = self._extract(probed, sentences, spans)
             hits = reorder(hits, spans)
         with clock.stage("check"):
@@ -260,7 +260,7 @@ class Chatbot:
         self, probed: Probe, sentences: Sequence[ScoredSentence], spans: Sequence[Span]
     ) -> _Found:
         if probed.asked.kind == "summary":
-            return self._summary(probed, sentences)
+            return self._summary(probed, sentences, spans)
         sure = confidence(self._calibration, signals(probed, spans, sentences))
         if not spans:
             return _whole(sentences[0], sure)
@@ -268,13 +268,21 @@ class Chatbot:
             return _whole(spans[0].sentence, sure)
         return _of_span(probed, spans[0], sure)
 
-    def _summary(self, probed: Probe, sentences: Sequence[ScoredSentence]) -> _Found:
+    def _summary(
+        self, probed: Probe, sentences: Sequence[ScoredSentence], spans: Sequence[Span]
+    ) -> _Found:
+        """Sum up a document, or what it says on the topic asked for.
+
+        How sure that is, is how much of the topic the best passage mentions; across languages
+        words cannot tell, and the calibrated confidence stands in.
+        """
         document_id = sentences[0].hit.passage.document_id
         if is_whole_document(probed):
             chosen, sure = summarise(self.library, document_id), 1.0
         else:
-            chosen = about(sentences)
-            sure = confidence(self._calibration, signals(probed, (), sentences))
+            chosen, sure = about(sentences), sentences[0].covered_nearby
+            if not probed.asked.chinese:
+                sure = confidence(self._calibration, signals(probed, spans, sentences))
         text = "".join(s.text for s in chosen)
         return _Found(text, tuple((s.text, document_id, s) for s in chosen), sure)
 
