@@ -122,6 +122,16 @@ def _wait_until_reading_stdin(pid: int) -> None:
         time.sleep(0.05)
 
 
+def test_the_shell_completes_commands_and_options(new_home: Path, wenju: Run) -> None:
+    for words, expected in (("wenju re", "rebuild"), ("wenju eval --sq", "--squad")):
+        env = {
+            "_WENJU_COMPLETE": "complete_bash",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(words.count(" ")),
+        }
+        assert expected in wenju(env=env).stdout.split()
+
+
 # In this process
 
 
@@ -151,6 +161,7 @@ def test_the_version_is_told(capsys: Captured) -> None:
         (["ask"], "缺少 QUESTION。用法见 wenju ask --help。"),
         (["ask", "甲", "乙"], "多出了参数 乙。用法见 wenju ask --help。"),
         (["chat", "--port", "x"], "--port 的值不能用：应为整数。用法见 wenju chat --help。"),
+        (["remove"], "缺少 ID...。用法见 wenju remove --help。"),
         (["chat", "--port", "0"], "--port 的值不能用：应不小于 1。用法见 wenju chat --help。"),
         (["eval", "--hold-out", "2"], "--hold-out 的值不能用：应不大于 1。"),
         (["eval", "--hold-out", "x"], "--hold-out 的值不能用：应为数。"),
@@ -256,7 +267,29 @@ def test_nothing_to_add_leaves_everything_alone(
     captured = capsys.readouterr()
     assert "没有" in captured.err
     assert captured.err.count("\n") == 1
+    assert "新增 0 个文档" in captured.out
     assert not (tmp_path / "库").exists()
+
+
+@pytest.mark.parametrize("path", ["", "  "])
+def test_an_empty_path_is_not_the_current_folder(
+    path: str, new_home: Path, capsys: Captured
+) -> None:
+    assert run(["add", path]) == WRONG_USE
+    assert capsys.readouterr().err == "PATH 的值不能用：路径是空的。用法见 wenju add --help。\n"
+    assert not any(new_home.iterdir())
+
+
+def test_many_unreadable_lines_do_not_flood_the_terminal(
+    new_home: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    file = tmp_path / "坏.jsonl"
+    file.write_text("坏\n" * 50, encoding="utf-8")
+    assert run(["add", str(file), "--json"]) == FAILED
+    captured = capsys.readouterr()
+    assert captured.err.count("\n") == 21
+    assert captured.err.endswith("另有 30 处读不了；--json 列出全部。\n")
+    assert len(json.loads(captured.out)["errors"]) == 50
 
 
 def test_a_library_may_be_named(home: Path, tmp_path: Path, capsys: Captured) -> None:

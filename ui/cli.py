@@ -8,17 +8,17 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import chain
-from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.exceptions import TyperException
 
-from index.documents import read_documents
+from index.documents import Document, read_documents
 from index.errors import DocumentError, IndexingError
-from index.library import rebuild_library
+from index.library import AddReport, rebuild_library
 from rag.answer import Chatbot
 from rag.default_library import default_folder, settings_embedder
 from rag.errors import QuestionError, RagError, SettingsError
@@ -36,6 +36,8 @@ ANSWERED, FAILED, WRONG_USE, REFUSED = range(4)
 
 _LONGEST_INPUT = 1_000_000
 """Characters read from stdin: more than any question may have, so that it is told."""
+
+_SHOWN_ERRORS = 20
 
 app = typer.Typer(
     name="wenju",
@@ -177,7 +179,7 @@ def chat(
 @app.command(cls=Command, help=say("把文件或文件夹加入资料库", "add files or folders"))
 def add(
     paths: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
             metavar="PATH...",
             help=say("txt、md、jsonl 文件或文件夹", "txt, md or jsonl files, or folders"),
@@ -190,24 +192,28 @@ def add(
     as_json: JsonFlag = False,
 ) -> int:
     """Add what can be read and report the rest; 1 where something could not be read."""
+    if not all(path.strip() for path in paths):
+        # An empty path would be read as the current folder.
+        raise typer.BadParameter(say("路径是空的", "the path is empty"), param_hint="PATH")
     errors: list[DocumentError] = []
 
     def note(error: DocumentError) -> None:
         errors.append(error)
-        tell(str(error))
+        if len(errors) <= _SHOWN_ERRORS:
+            tell(str(error))
 
     settings = Settings.from_environment(
         library=library, embedder=embedder, device=device, dtype=dtype
     )
     found = chain.from_iterable(read_documents(path, on_error=note) for path in paths)
-    first = next(found, None)
-    if first is None:
-        return FAILED
-    with (
-        library_of(settings, create=True, lasting=True) as opened,
-        embedding_bar() as progress,
-    ):
-        report = opened.add(chain([first], found), progress=progress)
+    report = _add(found, settings)
+    if unshown := errors[_SHOWN_ERRORS:]:
+        tell(
+            say(
+                f"另有 {len(unshown)} 处读不了；--json 列出全部。",
+                f"{len(unshown)} more cannot be read; --json lists them all.",
+            )
+        )
     if as_json:
         _print_json(asdict(report) | {"errors": [str(error) for error in errors]})
     else:
@@ -220,6 +226,16 @@ def add(
             )
         )
     return FAILED if errors else ANSWERED
+
+
+def _add(found: Iterator[Document], settings: Settings) -> AddReport:
+    """Add documents as they are read; without a first one, no library is made for them."""
+    first = next(found, None)
+    if first is None:
+        return AddReport(0, 0, 0, 0)
+    opened = library_of(settings, create=True, lasting=True)
+    with opened, embedding_bar() as progress:
+        return opened.add(chain([first], found), progress=progress)
 
 
 @app.command(cls=Command, help=say("列出资料库里的文档", "list the documents of the library"))

@@ -61,9 +61,10 @@ def serve(chatbot: Chatbot, *, host: str, port: int, open_browser: bool) -> None
     except OSError as error:
         raise PageError(
             say(
-                f"网页无法在 {host} 的端口 {port} 上打开，多半是端口已被占用；请用 --port 换一个。",
+                f"网页无法在 {host} 的端口 {port} 上打开，多半是端口已被占用；"
+                "请用 --port 换一个，或检查 --host。",
                 f"The page cannot be served on port {port} of {host}, most likely because it is "
-                "taken: choose another with --port.",
+                "taken: choose another with --port, or check --host.",
             )
         ) from error
     tell(say(f"问据已在 {url} 打开，按 Ctrl+C 结束。", f"Wenju is at {url}; Ctrl+C ends it."))
