@@ -41,9 +41,9 @@ def ask_for_number(sentence: str) -> str | None:
         if len(quantities) != 1 or len(tokens) < 4 or tokens[0].tag not in ("n", "nz", "ns", "nt"):
             continue
         start, end = parsed.folded.span(tokens[0].start, tokens[-1].end)
-        if not 10 <= end - start <= 30 or quantities[0] is tokens[0]:
+        if not 10 <= end - start <= 30 or quantities[0] not in tokens[-2:]:
             continue
         at, to = parsed.folded.span(quantities[0].start, quantities[0].end)
-        asked = _NUMBER.sub("多少", sentence[at:to], count=1)
+        asked = _NUMBER.sub("多少", sentence[at:to], count=1).replace("多少%", "百分之多少")
         return f"{sentence[start:at]}{asked}{sentence[to:end]}？"
     return None
