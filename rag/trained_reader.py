@@ -95,7 +95,12 @@ class TrainedReader:
             self._refined(probe, span, read[id(span.sentence.hit)])
             for span in marked[:SENTENCES_REFINED]
         ]
-        return sorted(refined, key=lambda span: -span.score) + marked[SENTENCES_REFINED:]
+        refined.sort(key=lambda span: -span.score)
+        # The others' scores are evidence alone: another scale, on which none may overtake.
+        return refined + [
+            replace(span, score=min(span.score, refined[-1].score))
+            for span in marked[SENTENCES_REFINED:]
+        ]
 
     def _refined(self, probe: Probe, marked: Span, read: _Read) -> Span:
         """Return the best candidate of the span's sentence, or the span where it is far ahead."""
