@@ -116,15 +116,26 @@ def state_after(steps: int) -> dict[str, str]:
 # The child
 
 
-def write_until_killed(
-    folder: Path, first_step: int, stage: str | None, visits: int, parent: Connection
-) -> None:
+@dataclass(frozen=True)
+class Orders:
+    """What a child is to do: stop at a stage when it is there for the nth time, or never."""
+
+    stage: str | None = None
+    visits: int = 1
+    paragraphs: int = 0
+    """How long a document it is to add before anything else."""
+
+
+def write_until_killed(folder: Path, first_step: int, orders: Orders, parent: Connection) -> None:
     """Take steps for ever, telling of each commit; at its stage, tell and wait for the end."""
     _tell_commits(parent)
-    if stage:
-        _stop_at(STAGES[stage], visits, parent)
+    if orders.stage:
+        _stop_at(STAGES[orders.stage], orders.visits, parent)
     with open_library(folder, HashEmbedder()) as library:
         parent.send("open")
+        if orders.paragraphs:
+            lines = (f"公告{'淮北市' * 40}，第{number}段。" for number in range(orders.paragraphs))
+            library.add([Document("long", "", "\n".join(lines), "long")])
         step = first_step
         while True:
             take_step(library, step)
@@ -181,47 +192,47 @@ class Ordeal:
 
     def kill_at(self, stage: str, visits: int) -> None:
         """Let a child write until it is at a stage for the nth time, and kill it there."""
-        messages, process = self._start(stage, visits)
+        messages, process = self.start(Orders(stage, visits))
         committed = 0
         while (message := messages.recv()) != "there":
             committed += message == "committed"
-        self._kill(process)
+        self.kill(process)
         self.seen.add(stage)
-        self._check(committed, committed)
+        self.check(committed, committed)
 
     def kill_after(self, delay_s: float) -> None:
         """Let a child write for a while, and kill it wherever it is."""
-        messages, process = self._start(None, 0)
+        messages, process = self.start(Orders())
         while messages.recv() != "open":
             pass
         time.sleep(delay_s)
-        self._kill(process)
+        self.kill(process)
         committed = 0
         while True:
             try:
                 committed += messages.recv() == "committed"
             except EOFError:
                 break
-        self._check(committed, committed + 1)
+        self.check(committed, committed + 1)
 
-    def _start(self, stage: str | None, visits: int) -> tuple[Connection, BaseProcess]:
+    def start(self, orders: Orders) -> tuple[Connection, BaseProcess]:
         here, there = CHILDREN.Pipe(duplex=False)
         process = CHILDREN.Process(
             target=write_until_killed,
-            args=(self.folder, self.steps, stage, visits, there),
+            args=(self.folder, self.steps, orders, there),
             daemon=True,
         )
         process.start()
         there.close()
         return here, process
 
-    def _kill(self, process: BaseProcess) -> None:
+    def kill(self, process: BaseProcess) -> None:
         process.kill()
         process.join()
         assert process.exitcode == -9
         self.kills += 1
 
-    def _check(self, at_least: int, at_most: int) -> None:
+    def check(self, at_least: int, at_most: int) -> None:
         """Open the library as it was left and compare it with the steps that were committed."""
         with open_library(self.folder, HashEmbedder()) as library:
             left = {each.id: library.document(each.id).text for each in library.documents()}
@@ -288,6 +299,23 @@ def test_a_writer_killed_while_it_mends_words_loses_nothing(tmp_path: Path, name
     ordeal.kill_at(name, 1)
 
 
+def test_a_transaction_that_had_reached_the_file_is_rolled_back(tmp_path: Path) -> None:
+    ordeal = Ordeal(tmp_path / "资料库", steps=4)
+    with open_library(ordeal.folder, HashEmbedder()) as library:
+        for step in range(4):
+            take_step(library, step)
+    file = ordeal.folder / "library.sqlite"
+    size = file.stat().st_size
+    messages, process = ordeal.start(Orders("a document is stored, not committed", paragraphs=6000))
+    while messages.recv() != "there":
+        pass
+    ordeal.kill(process)
+    assert file.stat().st_size > size + 1_000_000
+    assert file.with_name("library.sqlite-journal").stat().st_size > 0
+    ordeal.check(0, 0)
+    assert file.stat().st_size == size
+
+
 def test_at_least_fifty_were_killed_and_every_stage_was_hit(ordeal: Ordeal) -> None:
     assert ordeal.kills >= 50
     assert ordeal.seen == set(WRITING)
@@ -297,7 +325,7 @@ def test_a_reader_goes_on_beside_a_writer_and_sees_whole_steps(tmp_path: Path) -
     folder = tmp_path / "资料库"
     open_library(folder, HashEmbedder()).close()
     ordeal = Ordeal(folder)
-    messages, process = ordeal._start(None, 0)
+    messages, process = ordeal.start(Orders())
     reached, deadline = 0, time.monotonic() + 30
     with open_library(folder, HashEmbedder()) as reader:
         while reached < 12 and time.monotonic() < deadline:
@@ -309,6 +337,6 @@ def test_a_reader_goes_on_beside_a_writer_and_sees_whole_steps(tmp_path: Path) -
                 assert hit.passage.text in text_of(
                     int(hit.passage.text.split("编号")[1][:5]) - 10_000
                 )
-        ordeal._kill(process)
+        ordeal.kill(process)
     messages.close()
     assert reached >= 12
