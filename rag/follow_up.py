@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from index.fold import fold
 from index.words import Word, tagged
 from rag.question import Asked, analyse
 
@@ -23,17 +24,29 @@ class Turn:
     content: str
 
 
+_THINGS = "|".join(
+    """
+    公司 企业 企業 医院 醫院 项目 項目 产业园 產業園 园区 園區 小镇 小鎮
+    基地 机构 機構 团队 團隊 城市 人 铁路 鐵路 高铁 高鐵 学校 學校 单位
+    單位 活动 活動 政策 协会 協會 集团 集團 联盟 聯盟 比赛 比賽 大赛 大賽
+    产品 產品 材料 论坛 論壇 会议 會議 工程 平台 平臺 系统 系統 地方 数字
+    數字 技术 技術 措施 制度
+    """.split()
+)
 _PRONOUN = re.compile(
     r"(?:[它他她牠][们們]?)(?=$|[^俩])|(?<![与與尤极極])其(?![实實中他它次余餘间間])"
     r"|[这這那](?:里|裡|裏|儿|边)"
     r"|(?:这|這|那|该|該|此)(?:一|两|几|些)?"
     r"(?:个|個|家|位|项|條|条|項|座|所|种|種|款|次|场|場|件|支|批|处|處|届|部|份|些)?"
-    r"(?:公司|企业|医院|项目|产业园|园区|小镇|基地|机构|团队|城市|人|铁路|高铁|学校|单位|活动|政策|协会|集团|联盟|比赛|大赛|产品|材料|论坛|会议|工程|平台|系统|地方|数字|技术|措施|制度)?"
+    rf"(?:{_THINGS})?"
 )
 _LEADING = re.compile(
     r"^(?:那[么麼]|那|[还還]有|另外|然[后後]|接[着著]|再[问問](?:一下)?|[请請][问問]|以及|至[于於]"
     r"|而|哦|嗯|好的?|[对對]了)[,，\s]*"
 )
+_ASKS_NAME = re.compile(r"\s*(?:是[谁誰]|叫(?:[什甚][么麼]|啥)(?:名字)?)[?？。\s]*$")
+"""Asked of the chatbot, unless something was talked of before."""
+
 _ELLIPSIS = re.compile(r"呢[?？!！。.\s]*$")
 _ENGLISH = re.compile(
     r"\b(?:it|its|they|their|them|he|his|him|she|her|this|that|these|those|there)\b"
@@ -57,10 +70,10 @@ _ATTRIBUTE_QUESTION = {
 
 def resolve(question: str, history: Sequence[Turn]) -> str:
     """Return the question made complete from the turns before it, or as it is."""
-    asked_before = [
-        turn.content for turn in history if turn.role == "user" and turn.content.strip()
-    ]
-    if not asked_before or analyse(question).kind in ("meta", "summary"):
+    said = [turn.content for turn in history if turn.role == "user" and turn.content.strip()]
+    asked_before = [content for content in said if analyse(content).kind != "meta"]
+    whole = analyse(question).kind in ("meta", "summary") and not _ASKS_NAME.match(question)
+    if not asked_before or whole:
         return question
     topic = _last_complete(asked_before)
     if not analyse(question).chinese:
@@ -117,12 +130,13 @@ def _statement(asked: Asked) -> str:
 
 def _meant(pronoun: str, before: Asked, replied: str) -> str:
     """Return what a pronoun with a noun ("这本书", "该项目") stands for, or ""."""
+    pronoun = fold(pronoun).text
     if pronoun[0] in "他她" and before.kind != "person":
         # A name opens its phrase: 小镇 in 教育小镇, tagged as one by mistake, does not.
         phrases = _phrases(before)
         people = [w.text for w in before.words if w.tag == "nr"]
         return next((p for p in people if any(q.startswith(p) for q in phrases)), "")
-    if pronoun[-1] in "它牠们們其这這那该該此个個":
+    if pronoun[-1] in "它牠们其这那该此个":
         return ""
     named = [phrase for phrase in _phrases(before) if phrase.endswith(pronoun[-1])]
     if named:
