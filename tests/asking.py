@@ -54,7 +54,7 @@ def scored(question: str, *texts: str) -> list[ScoredSentence]:
 
 def span(sentence: str, words: str, *, score: float = 1.0) -> Span:
     """Return the span of some words in a sentence that stands somewhere in a document."""
-    (found,) = [s for s in scored("什么？", "开头一句。" + sentence) if words in s.sentence.text]
+    found = max(scored("什么？", "开头一句。" + sentence), key=lambda s: s.sentence.start)
     start = found.sentence.start + found.sentence.text.index(words)
     return Span(found, start, start + len(words), score, score)
 

@@ -1,0 +1,194 @@
+"""Follow-up questions made complete from the turns before them, and others left alone."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rag.follow_up import Turn, resolve
+from rag.question import analyse
+
+
+def turns(*contents: str) -> list[Turn]:
+    """Return what the user and the assistant said in turn, the user first."""
+    return [Turn("assistant" if n % 2 else "user", content) for n, content in enumerate(contents)]
+
+
+HOSPITAL = turns("市人民医院和哪家医院合作？", "上海东方肝胆医院")
+TOWN = turns("教育小镇是哪家集团投资的？", "江苏港利集团")
+PISTONS = turns("陶铝新材料一期产业园能生产多少只活塞？", "50万只")
+SECOND = turns("比赛第二名是谁？", "张伟")
+JOINED = turns("合肥是哪一年加入协调会的？", "2010年")
+NOVEL = turns("《红楼梦》的作者是谁？", "曹雪芹")
+
+
+@pytest.mark.parametrize(
+    ("history", "question", "resolved"),
+    [
+        (HOSPITAL, "那市中医医院呢？", "市中医医院和哪家医院合作？"),
+        (HOSPITAL, "皖北康复医院呢", "皖北康复医院和哪家医院合作？"),
+        (turns("市人民醫院和哪家醫院合作？"), "市中醫醫院呢？", "市中醫醫院和哪家医院合作?"),
+        (SECOND, "第三名呢？", "第三名是谁？"),
+        (turns("比赛的第二名是谁？"), "第三名呢？", "比赛的第三名是谁？"),
+        (JOINED, "马鞍山呢？", "马鞍山是哪一年加入协调会的？"),
+        (JOINED, "那安徽呢？", "安徽是哪一年加入协调会的？"),
+        (NOVEL, "《西游记》呢？", "《西游记》的作者是谁？"),
+        (PISTONS, "零部件呢？", "陶铝新材料一期产业园能生产多少只零部件？"),
+        (PISTONS, "二期呢？", "陶铝新材料二期产业园能生产多少只活塞？"),
+        (
+            turns("科技部把陶铝新材料列进了哪个规划？", "“十三五”专项规划"),
+            "那工信部呢？",
+            "工信部把陶铝新材料列进了哪个规划？",
+        ),
+    ],
+)
+def test_a_like_thing_takes_the_place_of_the_other(
+    history: list[Turn], question: str, resolved: str
+) -> None:
+    assert resolve(question, history) == resolved
+
+
+@pytest.mark.parametrize(
+    ("history", "question", "resolved"),
+    [
+        (TOWN, "那总投资呢？", "江苏港利集团的总投资是多少？"),
+        (TOWN, "那麼總投資呢？", "江苏港利集团的總投資是多少？"),
+        (turns("教育小镇在哪里？", "淮北"), "总投资呢？", "教育小镇的总投资是多少？"),
+        (turns("教育小镇在哪里？", "淮北"), "开工时间呢", "教育小镇的开工时间是什么时候？"),
+        (turns("谁投资了教育小镇？"), "地址呢？", "教育小镇的地址在哪里？"),
+    ],
+)
+def test_an_attribute_is_asked_of_the_subject(
+    history: list[Turn], question: str, resolved: str
+) -> None:
+    assert resolve(question, history) == resolved
+
+
+@pytest.mark.parametrize(
+    ("history", "question", "resolved"),
+    [
+        (HOSPITAL, "它有多少张床位？", "上海东方肝胆医院有多少张床位？"),
+        (TOWN, "它的目标产值？", "江苏港利集团的目标产值？"),
+        (TOWN, "其总投资多少", "江苏港利集团总投资多少"),
+        (TOWN, "这个小镇在哪里？", "教育小镇在哪里？"),
+        (TOWN, "該集團的董事長是誰？", "江苏港利集团的董事長是誰？"),
+        (TOWN, "该集团的董事长是谁？", "江苏港利集团的董事长是谁？"),
+        (SECOND, "他是哪里人？", "张伟是哪里人？"),
+        (NOVEL, "他是哪一年出生的？", "曹雪芹是哪一年出生的？"),
+        (turns("哪个海关获批成立？", "淮北海关"), "它创新了什么？", "淮北海关创新了什么？"),
+        (turns("王浩伟是哪所大学的教授？", "上海交大"), "他多大了？", "王浩伟多大了？"),
+        (turns("基地在哪里？", "“梧桐树”"), "那里入驻了几家？", "“梧桐树”入驻了几家？"),
+        (turns("教育小镇在哪里？"), "那个小镇总投资多少？", "教育小镇总投资多少？"),
+    ],
+)
+def test_a_pronoun_becomes_what_it_stands_for(
+    history: list[Turn], question: str, resolved: str
+) -> None:
+    assert resolve(question, history) == resolved
+
+
+@pytest.mark.parametrize(
+    ("history", "question", "kept"),
+    [
+        (HOSPITAL, "什么时候开始的？", "市人民医院"),
+        (HOSPITAL, "为什么？", "市人民医院"),
+        (TOWN, "占地多少亩？", "教育小镇"),
+        (turns("年底哪条城际铁路开工？"), "叫什么名字？", "城际铁路"),
+        (turns("年底哪条城际铁路开工？"), "叫甚麼？", "城际铁路"),
+        (TOWN, "什么时候建成？", "教育小镇"),
+        (turns("教育小镇占地多少亩？", "文档中没有说明。"), "那投资方是谁？", "教育小镇"),
+        (turns("淮北开设了什么大讲堂？", "绿金淮北大讲堂"), "都请谁来讲？", "大讲堂"),
+    ],
+)
+def test_a_bare_question_is_told_what_it_is_about(
+    history: list[Turn], question: str, kept: str
+) -> None:
+    resolved = resolve(question, history)
+    assert kept in resolved
+    assert resolved.endswith(question.removeprefix("那"))
+    assert analyse(resolved).kind in (analyse(question).kind, "thing")
+
+
+def test_a_chain_of_follow_ups_goes_back_to_the_subject() -> None:
+    history = turns(
+        "市人民医院和哪家医院合作？", "上海东方肝胆医院", "皖北康复医院呢？", "华山医院"
+    )
+    assert resolve("市中医医院呢？", history) == "市中医医院和哪家医院合作？"
+    history = turns("教育小镇在哪里？", "淮北", "总投资呢？", "约100亿元")
+    assert "教育小镇" in resolve("它占地多少亩？", history)
+
+
+@pytest.mark.parametrize("question", ["还有呢？", "那呢？", "呢？", "……呢"])
+def test_a_question_that_names_nothing_asks_again(question: str) -> None:
+    assert resolve(question, HOSPITAL) == HOSPITAL[0].content
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "徐州签了什么协议？",
+        "和教育小镇同时落地的是什么？",
+        "长三角产业创新城市联盟是哪些城市发起的？",
+        "其实验室的面积是多少平方米？",
+        "“三区联创”里有哪几个区？",
+        "换个话题，这篇文章是哪天发布的？",
+        "这篇文章讲了什么？",
+        "你好",
+        "谢谢",
+        "你能做什么？",
+        "你叫什么名字？",
+        "How much is the planned total investment?",
+        "",
+        "？",
+    ],
+)
+def test_a_complete_question_stays_as_it_is(question: str) -> None:
+    assert resolve(question, TOWN) == question
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        [],
+        [Turn("assistant", "您好，我是问据。")],
+        [Turn("user", "  "), Turn("assistant", "问题是空的。")],
+        turns("谢谢", "不客气"),
+    ],
+)
+def test_without_an_earlier_question_nothing_is_added(history: list[Turn]) -> None:
+    for question in ("那总投资呢？", "它在哪里？", "What about it?", "为什么？"):
+        assert resolve(question, history) == question
+
+
+def test_english_pronouns_bring_the_question_before() -> None:
+    history = turns("Who invests in the education town?", "江苏港利集团")
+    about = "(Who invests in the education town?)"
+    assert resolve("How much is it?", history) == f"How much is it? {about}"
+    assert resolve("What about the hospital?", history) == f"What about the hospital? {about}"
+    assert resolve("When did Hefei join?", history) == "When did Hefei join?"
+
+
+def test_english_after_chinese_brings_it_too() -> None:
+    assert resolve("How big is it?", TOWN) == "How big is it? (教育小镇是哪家集团投资的？)"
+
+
+SAID = st.one_of(
+    st.text(max_size=30),
+    st.text(
+        alphabet="那这它他其该里个家第二三名呢？的《》“”教育小镇医院谁多少哪、，。 it?What",
+        max_size=16,
+    ),
+)
+
+
+@given(SAID, st.lists(st.builds(Turn, st.sampled_from(["user", "assistant"]), SAID), max_size=5))
+def test_any_conversation_resolves_to_a_question(question: str, history: list[Turn]) -> None:
+    resolved = resolve(question, history)
+    assert isinstance(resolved, str)
+    assert resolved.strip() or not question.strip()
+
+
+@given(SAID)
+def test_without_history_any_question_is_unchanged(question: str) -> None:
+    assert resolve(question, []) == question
