@@ -189,7 +189,7 @@ class Database:
         """Return the documents in the order they were added: those of `ids`, or all."""
         where, values = ("", ())
         if ids is not None:
-            where, values = "WHERE id IN (SELECT value FROM json_each(?))", (_json(list(ids)),)
+            where, values = "WHERE id IN (SELECT value FROM json_each(?))", (_list(ids),)
         return [
             Row(*values)
             for values in self._all(
@@ -206,7 +206,9 @@ class Database:
             LibraryCorrupt: its text is not the one that was stored.
         """
         found = self._all(
-            "SELECT title, text, source, meta, hash FROM documents WHERE id = ?", (document_id,)
+            "SELECT title, text, source, meta, hash FROM documents"
+            " WHERE id IN (SELECT value FROM json_each(?))",
+            (_list([document_id]),),
         )
         if not found:
             return None
@@ -223,8 +225,9 @@ class Database:
             for values in self._all(
                 "SELECT p.id, d.id, p.start, p.end, p.heading, p.text FROM documents d"
                 " JOIN passages p ON p.key BETWEEN d.first_passage"
-                " AND d.first_passage + d.passages - 1 WHERE d.id = ? ORDER BY p.key",
-                (document_id,),
+                " AND d.first_passage + d.passages - 1"
+                " WHERE d.id IN (SELECT value FROM json_each(?)) ORDER BY p.key",
+                (_list([document_id]),),
             )
         ]
 
@@ -234,7 +237,7 @@ class Database:
             "SELECT p.key, p.id, d.id, p.start, p.end, p.heading, p.text FROM passages p"
             " JOIN documents d ON d.key = p.document"
             " WHERE p.key IN (SELECT value FROM json_each(?))",
-            (_json(list(keys)),),
+            (_list(keys),),
         )
         return {key: Passage(*values) for key, *values in found}
 
@@ -242,7 +245,7 @@ class Database:
         """Return for each passage that is there its rows, `(1 + s, d) float16`."""
         found = self._all(
             "SELECT id, embeddings FROM passages WHERE id IN (SELECT value FROM json_each(?))",
-            (_json(list(passage_ids)),),
+            (_list(passage_ids),),
         )
         return {name: self._rows_of(blob, dimension) for name, blob in found}
 
@@ -252,7 +255,7 @@ class Database:
         """Return for each passage key that is there its rows, `(1 + s, d) float16`."""
         found = self._all(
             "SELECT key, embeddings FROM passages WHERE key IN (SELECT value FROM json_each(?))",
-            (_json(list(keys)),),
+            (_list(keys),),
         )
         return {key: self._rows_of(blob, dimension) for key, blob in found}
 
@@ -396,9 +399,8 @@ class Writer:
             ),
         )
 
-    def remove(self, ids: Iterable[str]) -> int:
-        """Remove documents by id and return how many were there."""
-        removed = 0
+    def remove(self, ids: Iterable[str]) -> None:
+        """Remove documents by id; ids that are not there are no error."""
         for document_id in ids:
             found = self._connection.execute(
                 "DELETE FROM documents WHERE id = ? RETURNING key, first_passage, passages",
@@ -411,8 +413,6 @@ class Writer:
                 self._connection.execute(
                     "INSERT INTO removed VALUES (?, ?, ?, ?)", (key, self._generation, first, count)
                 )
-            removed += len(found)
-        return removed
 
     def start_over(self, embedder: str, dimension: int) -> None:
         """Empty the tables and make them anew for another embedder, in a new epoch."""
@@ -480,6 +480,11 @@ def _create_tables(connection: sqlite3.Connection, embedder: str, dimension: int
 
 def _set(connection: sqlite3.Connection, **values: str | int) -> None:
     connection.executemany("INSERT OR REPLACE INTO settings VALUES (?, ?)", values.items())
+
+
+def _list(values: Sequence[str] | Sequence[int]) -> str:
+    # In ASCII, since any text may be asked for, and a lone surrogate has no other form.
+    return json.dumps(list(values))
 
 
 def _json(value: Any) -> str:

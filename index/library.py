@@ -28,7 +28,7 @@ from index.database import (
 from index.derived import Derived, unit, writer_lock
 from index.documents import Document
 from index.embedder import Embedder, readable
-from index.errors import DocumentError, LibraryError, LibraryMismatch
+from index.errors import DocumentError, LibraryBusy, LibraryError, LibraryMismatch
 from index.fusion import CANDIDATES, fuse
 from index.passages import Passage, split_document
 from index.references import index_text, resolved_text
@@ -251,13 +251,13 @@ class DiskLibrary:
             LibraryError: the folder is read-only or full.
         """
         with self._writer():
-            if not self._database.rows(ids):
-                return 0
-            with self._database.writing() as writer:
-                removed = writer.remove(ids)
-            self._follow(locked=True)
-            self._derived.save()
-        return removed
+            there = [row.id for row in self._database.rows(ids)]
+            if there:
+                with self._database.writing() as writer:
+                    writer.remove(there)
+                self._follow(locked=True)
+                self._derived.save()
+        return len(there)
 
     def search(
         self,
@@ -395,10 +395,15 @@ class DiskLibrary:
 
     @contextmanager
     def _writer(self) -> Iterator[None]:
-        """Be the one writer: threads of this process wait for each other, processes for a while."""
-        with self._writing, writer_lock(self._folder, self._wait_s):
-            self._follow(locked=True)
-            yield
+        """Be the one writer of all threads and processes."""
+        if not self._writing.acquire(timeout=self._wait_s):
+            raise LibraryBusy(f"资料库 {self._folder} 正在写入。请等它完成后再试；查询不受影响。")
+        try:
+            with writer_lock(self._folder, self._wait_s):
+                self._follow(locked=True)
+                yield
+        finally:
+            self._writing.release()
 
     def _follow(self, *, locked: bool = False) -> None:
         """See what has been committed since the last time, by any process."""

@@ -177,6 +177,16 @@ def test_sentence_embeddings_are_those_of_the_sentences(
         library.sentence_embeddings(["nobody#0-1"])
 
 
+@pytest.mark.parametrize("name", ["", "没有", "\0", "\ud800", "' OR 1=1", "x" * 10_000])
+def test_an_id_may_be_any_text(library: DiskLibrary, name: str) -> None:
+    assert library.passages(name) == []
+    assert library.remove([name]) == 0
+    assert library.search("教育", documents=[name]) == []
+    assert len(library.search("教育", exclude_documents=[name])) == 4
+    with pytest.raises(LibraryError, match="没有文档"):
+        library.document(name)
+
+
 # Fusion
 
 
@@ -410,36 +420,34 @@ def test_a_rebuild_that_fails_changes_nothing(
 # Damage
 
 
-def damages(path: Path) -> Iterator[tuple[str, Callable[[], object]]]:
-    whole = path.read_bytes()
-    yield "gone", path.unlink
-    yield "empty", lambda: path.write_bytes(b"")
-    yield "cut", lambda: path.write_bytes(whole[: len(whole) // 2])
-    yield "zeros", lambda: path.write_bytes(bytes(len(whole)))
-    yield "flipped", lambda: path.write_bytes(bytes(byte ^ 0x55 for byte in whole))
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "gone": Path.unlink,
+    "empty": lambda path: path.write_bytes(b""),
+    "cut": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+    "zeros": lambda path: path.write_bytes(bytes(path.stat().st_size)),
+    "flipped": lambda path: path.write_bytes(bytes(byte ^ 0x55 for byte in path.read_bytes())),
+}
 
 
 @pytest.mark.parametrize("derived", ["vectors.faiss", "words"])
 def test_damaged_derived_files_are_made_anew(
-    folder: Path, library: DiskLibrary, embedder: HashEmbedder, derived: str
+    folder: Path, library: DiskLibrary, embedder: HashEmbedder, derived: str, tmp_path: Path
 ) -> None:
     expected = library.search("教育小镇与高铁", 9)
     library.close()
     embedder.batches.clear()
-    backup = folder.with_name("backup")
-    shutil.copytree(folder, backup)
     files = [path for path in [folder / derived, *(folder / derived).glob("*")] if path.is_file()]
     assert files
-    for path in files:
-        for kind, damage in damages(path):
-            damage()
-            with open_library(folder, embedder) as opened:
-                assert opened.search("教育小镇与高铁", 9) == expected, (path, kind)
-                assert opened.add(ALL).unchanged == 3
-            with open_library(folder, embedder) as opened:
-                assert opened.search("教育小镇与高铁", 9) == expected, (path, kind)
-            shutil.rmtree(folder)
-            shutil.copytree(backup, folder)
+    cases = [(path, kind) for path in files for kind in DAMAGES]
+    for number, (path, kind) in enumerate(cases):
+        damaged = tmp_path / str(number)
+        shutil.copytree(folder, damaged)
+        DAMAGES[kind](damaged / path.relative_to(folder))
+        with open_library(damaged, embedder) as opened:
+            assert opened.search("教育小镇与高铁", 9) == expected, (path, kind)
+            assert opened.add(ALL).unchanged == 3
+        with open_library(damaged, embedder) as opened:
+            assert opened.search("教育小镇与高铁", 9) == expected, (path, kind)
     assert embedder.batches == []
 
 
@@ -554,6 +562,17 @@ def test_threads_add_one_after_the_other(library: DiskLibrary) -> None:
     with ThreadPoolExecutor(4) as pool:
         assert all(report.added == 1 for report in pool.map(add, range(8)))
     assert len(library.documents()) == 11
+
+
+def test_a_thread_that_waits_too_long_is_told(folder: Path, embedder: HashEmbedder) -> None:
+    with open_library(folder, embedder, wait_s=0.05) as library:
+
+        def add_again(_: int, __: int) -> None:
+            with ThreadPoolExecutor(1) as pool, pytest.raises(LibraryBusy, match="正在写入"):
+                pool.submit(library.add, ALL).result()
+
+        assert library.add(ALL, progress=add_again).added == 3
+        assert library.add(ALL).unchanged == 3
 
 
 def test_another_object_sees_each_change_at_its_next_search(
