@@ -8,12 +8,16 @@ from index.library import Library
 from rag.messages import Messages
 from rag.spans import parse
 
-_NUMBER = re.compile(r"^(?:约|近|超过?|逾)?\d[\d,.]*(?:[多余来]?[百千万亿]*[多余]?)?")
+_NUMBER = re.compile(
+    r"^(?:约|近|超过?|逾)? ?\d[\d,.]*(?: ?[多余来]?[百千万亿]+[多余]?| ?[多余来])?"
+)
 _DOCUMENTS = 3
 
 
 def example_questions(library: Library, count: int, say: Messages) -> list[str]:
     """Return up to `count` questions that the first documents answer."""
+    if count < 1:
+        return []
     questions: list[str] = []
     documents = library.documents()[:_DOCUMENTS]
     for document in documents:
@@ -43,7 +47,12 @@ def ask_for_number(sentence: str) -> str | None:
         start, end = parsed.folded.span(tokens[0].start, tokens[-1].end)
         if not 10 <= end - start <= 30 or quantities[0] not in tokens[-2:]:
             continue
-        at, to = parsed.folded.span(quantities[0].start, quantities[0].end)
-        asked = _NUMBER.sub("多少", sentence[at:to], count=1).replace("多少%", "百分之多少")
-        return f"{sentence[start:at]}{asked}{sentence[to:end]}？"
+        quantity = quantities[0]
+        counted = _NUMBER.match(quantity.text)
+        digits = counted.end() if counted else 0
+        at, to = parsed.folded.span(quantity.start, quantity.start + digits)
+        if quantity.text[digits:] == "%":
+            _, to = parsed.folded.span(quantity.start, quantity.end)
+            return f"{sentence[start:at]}百分之多少{sentence[to:end]}？"
+        return f"{sentence[start:at]}多少{sentence[to:end]}？"
     return None
