@@ -172,7 +172,7 @@ class Chatbot:
 
         Args:
             question: at most `MAX_QUESTION_CHARS` characters; what cannot be encoded in it
-                becomes U+FFFD.
+                or the history becomes U+FFFD.
             history: the turns before it, oldest first, from which a follow-up is completed.
             documents: ids of the only documents to answer from, all if None.
             exclude_documents: ids of documents to leave aside.
@@ -183,6 +183,7 @@ class Chatbot:
         """
         clock = _Clock()
         question = self._checked(question)
+        history = [Turn(turn.role, _readable(turn.content)) for turn in history]
         with clock.stage("follow_up"):
             resolved = resolve(question, history)
             asked = analyse(resolved)
@@ -245,7 +246,7 @@ class Chatbot:
             raise QuestionError(self._say.blank_question)
         if len(question) > MAX_QUESTION_CHARS:
             raise QuestionError(self._say.long_question.format(len(question), MAX_QUESTION_CHARS))
-        return _UNREADABLE.sub("\ufffd", question)
+        return _readable(question)
 
     def _introduction(self) -> str:
         titles = [document.title for document in self.library.documents()]
@@ -337,6 +338,11 @@ class Chatbot:
             model=self._reader.name,
             timings_ms=clock.read(),
         )
+
+
+def _readable(text: str) -> str:
+    """Replace what cannot be encoded."""
+    return _UNREADABLE.sub("\ufffd", text)
 
 
 def load_reader() -> tuple[Reader, tuple[str, ...]]:
