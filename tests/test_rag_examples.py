@@ -50,6 +50,7 @@ def test_a_quantity_is_asked_for(sentence: str, question: str) -> None:
     [
         "没有数字的一句话，说了很多别的事情。",
         "企业共有50万只活塞和26万套部件",  # which of the two?
+        "企业去年生产活塞50万只26万套",
         "3个工作日以内就能把企业开办起来",  # it would begin with the gap
         "市长说了3点",  # too short to be understood alone
         PAIRS,
