@@ -13,7 +13,7 @@ from typing import Literal
 
 from index.fold import fold
 from index.words import Word, tagged
-from rag.question import Asked, analyse
+from rag.question import Asked, analyse, without_attribute
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +237,9 @@ def _subject(before: Asked, replied: str) -> str:
     if asks_name and 0 < len(named) <= _NAME_CHARS:
         return named
     phrases = _phrases(before)
-    return max(phrases, key=lambda p: (_specific(p), len(p)), default="")
+    longest = max(phrases, key=lambda p: (_specific(p), len(p)), default="")
+    bare = without_attribute(longest)
+    return bare if len(bare) > 1 else longest
 
 
 def _specific(phrase: str) -> int:

@@ -207,6 +207,13 @@ def _kind_and_gap(text: str, chinese: bool) -> tuple[Kind, int, int]:
     return "thing", len(bare), len(bare)
 
 
+def without_attribute(phrase: str) -> str:
+    """Return a phrase without the attribute that it ends with: "教育小镇总投资" to 教育小镇."""
+    for _, pattern in _BARE:
+        phrase = re.sub(rf"的?{pattern}", "", phrase) or phrase
+    return phrase
+
+
 def _first_gap(text: str, patterns: tuple[tuple[Kind, str], ...]) -> tuple[Kind, int, int] | None:
     for kind, pattern in patterns:
         # The last question word is the one asked: "谁提出了什么" wants 什么.
