@@ -102,10 +102,12 @@ _SUMMARY = re.compile(
     rf"|{_TELLS}(?:了|的)是?些?{_WHAT}(?:内容|事情?)?[?!.\s]*$"
     r"|^(?:请|麻烦)?(?:用.{1,4}句话)?(?:简单|简要|大致|简短)?地?"
     r"(?:说说|讲讲|谈谈|说一说|讲一讲|介绍一下|介绍下|描述一下|说明一下)"
-    r"|概括|概述|总结|摘要|归纳|大意|主旨|中心思想|主要内容|简要介绍|简述"
+    r"|大意|主旨|中心思想|主要内容"
     r"|\bsummar|\bmain (?:idea|points?|topic)|\babout what\b|\btl;?dr\b"
     r"|\b(?:article|document|text|news|story) (?:is )?about\b"
 )
+# Only where nothing else is asked: "概括成了哪六个字" wants the six.
+_SUM_UP = re.compile(r"概括|概述|总结|摘要|归纳|简要介绍|简述")
 _GREETING = (
     r"(?:你好|您好|嗨|哈喽|哈啰|喂|早上好|上午好|下午好|晚上好|早安|晚安|在吗|谢谢|多谢|感谢"
     r"|辛苦了|再见|拜拜|hi|hello|hey|thanks?|thank you|bye|good (?:morning|evening|afternoon))"
@@ -113,11 +115,15 @@ _GREETING = (
 _CAN = r"(?:可以|能够?|会)(?:做|干|帮我做?|回答|问)?你?(?:些|哪些)?"
 _META = re.compile(
     rf"^{_GREETING}(?:你|您|啊|呀|哦|了|们|there|you|[,.!?~\s])*$"
+    r"|^(?:谢谢|多谢|感谢|辛苦|thanks?|thank you)[^?哪谁何几]{0,12}$"
     r"|^(?:你好|您好|请问|hi|hello|[,.!?\s])*(?:你|您|这个系统|这里|本系统|you)?"
-    rf"(?:是谁|是{_WHAT}(?:东西|系统|机器人)?|叫{_WHAT}(?:名字)?"
-    rf"|{_CAN}{_WHAT}(?:问题|事情?)?|有(?:什么|哪些)(?:功能|用处|用))[?!.\s]*$"
+    rf"(?:(?:到底|究竟)?是谁|是{_WHAT}(?:东西|系统|机器人)?|叫{_WHAT}(?:名字)?"
+    rf"|{_CAN}{_WHAT}(?:问题|事情?)?|有(?:什么|哪些)(?:功能|用处|用))[呀啊呢吗吧]*[?!.\s]*$"
     rf"|^我?(?:能|可以|应该|该)(?:向你|跟你|问你|问)?[些问]?(?:{_WHAT}|哪些)(?:问题)?[?!.\s]*$"
-    r"|^(?:怎么用|如何使用|使用(?:说明|方法)|帮助|help|help me)(?:你|这个|本系统)?[?!.\s]*$"
+    r"|^(?:请问)?(?:你|您|它|这|这个|本)?(?:工具|软件|系统|程序|网站|网页|机器人|助手|东西)?"
+    r"(?:该|要|应该)?"
+    r"(?:怎么用|怎么使用|如何使用|如何用|怎样使用|使用(?:说明|方法)|帮助|help|help me)"
+    r"(?:你|这个|本系统)?[呀啊呢]*[?!.\s]*$"
     r"|^(?:what can you do|who are you|what are you|what can i ask"
     r"|how (?:do|can) i use (?:this|you))[\s\w]*[?.!\s]*$"
     r"|^你?(?:这里|库里|知识库|资料库|文档库)?里?都?有(?:什么|哪些)(?:文档|资料|文件|文章)[?!.\s]*$"
@@ -193,9 +199,9 @@ def _kind_and_gap(text: str, chinese: bool) -> tuple[Kind, int, int]:
     bare = text.rstrip("?!。. ")
     if _META.search(text):
         return "meta", len(bare), len(bare)
-    if _SUMMARY.search(text):
-        return "summary", len(bare), len(bare)
     found = _first_gap(text, _CHINESE if chinese else _ENGLISH)
+    if _SUMMARY.search(text) or (_SUM_UP.search(text) and not found):
+        return "summary", len(bare), len(bare)
     yes_no = (_YES_NO if chinese else _YES_NO_ENGLISH).search(text)
     if yes_no and not (found and found[0] != "thing"):
         return "yes-no", len(bare), len(bare)

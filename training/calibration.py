@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
 
+from index.fusion import scaled
 from index.library import Hit
 from rag.confidence import SIGNALS, signals
 from rag.follow_up import Turn, resolve
@@ -41,6 +42,9 @@ from training.cases import Case, Embeddings, hits_of, near_miss, squad_cases, tu
 OUT = Path(__file__).parent.parent / "rag" / "confidence.json"
 RIGHT_F1 = 0.5
 """From what overlap with a reference an answer counts as right."""
+
+ANSWERABLE = 0.75
+"""The share of questions that can be answered, as people ask them of documents they know of."""
 
 PASSAGES = 8
 """How many passages are read of all documents together."""
@@ -105,7 +109,8 @@ def judge(
             embeddings.of_passages([s.text for s in hit.passage.sentences()]) for hit in hits
         ]
         probed = probe(asked, rarity)
-        sentences = score_sentences(probed, hits, embeddings.of_question(question), vectors)
+        vector = embeddings.of_question(question)
+        sentences = score_sentences(probed, _scored(hits, vectors, vector), vector, vectors)
         spans = reader.read(probed, sentences)
         if asked.kind in ("meta", "summary") or not spans:
             continue
@@ -125,12 +130,23 @@ def judge(
         )
 
 
+def _scored(
+    hits: list[Hit], vectors: list[NDArray[np.float32]], asked: NDArray[np.float32]
+) -> list[Hit]:
+    """Give the hits scores like those of a search: their cosines, scaled to [0, 1]."""
+    best = scaled({k: float((rows @ asked).max()) for k, rows in enumerate(vectors)})
+    return [replace(hit, score=best[k]) for k, hit in enumerate(hits)]
+
+
 def fit(judged: list[Judged]) -> dict[str, object]:
     """Fit the regression and choose the threshold, by cross-validation."""
     rows = np.array([j.signals for j in judged])
     right = np.array([j.right for j in judged])
     answerable = np.array([j.answerable for j in judged])
     weights = np.array([j.weight for j in judged])
+    weights[answerable] *= ANSWERABLE / weights[answerable].sum()
+    weights[~answerable] *= (1 - ANSWERABLE) / weights[~answerable].sum()
+    weights *= len(judged)
     model = LogisticRegression(C=0.3, max_iter=5000)
     predicted: Any = cross_val_predict(
         model, rows, right, cv=5, method="predict_proba", params={"sample_weight": weights}
