@@ -101,7 +101,7 @@ class TrainedReader:
         refined.sort(key=lambda span: -span.score)
         # The others' scores are evidence alone: another scale, on which none may overtake.
         return refined + [
-            replace(span, score=min(span.score, refined[-1].score))
+            replace(span, score=min(span.score + _found(span.sentence), refined[-1].score))
             for span in marked[SENTENCES_REFINED:]
         ]
 
