@@ -6,9 +6,9 @@ Questions that the readers were not trained on, each asked in four ways: of its 
 of that with the answer's sentences taken out (a made near miss), of all documents together,
 and of all but its own; and the questions of `training/tuning`, its near misses and off-topic
 ones among them, of their own article. A logistic regression over `rag.confidence.SIGNALS`
-learns whether the answer found is right; the threshold maximises the mean F1 of answering and
-refusing. One calibration a reader. Writes `rag/confidence.json`. The fixed question set takes
-no part.
+learns whether the answer found is right; the threshold maximises the share of questions that
+are handled rightly, `ANSWERABLE` of them having an answer. One calibration a reader. Writes
+`rag/confidence.json`. The fixed question set takes no part.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ def fit(judged: list[Judged]) -> dict[str, object]:
     )
     folds: NDArray[np.float64] = np.asarray(predicted)[:, 1]
     threshold = max(
-        np.linspace(0.05, 0.95, 91), key=lambda t: _balance(folds, answerable, t, weights)
+        np.linspace(0.05, 0.95, 91), key=lambda t: _handled(folds, t, right, answerable, weights)
     )
     ones = np.ones((1, len(folds)))
     print(
@@ -181,19 +181,16 @@ def fit(judged: list[Judged]) -> dict[str, object]:
     }
 
 
-def _balance(
+def _handled(
     folds: NDArray[np.float64],
-    answerable: NDArray[np.bool_],
     threshold: float,
+    right: NDArray[np.bool_],
+    answerable: NDArray[np.bool_],
     weights: NDArray[np.float64],
 ) -> float:
-    """Return the mean of the F1 of refusing and the F1 of answering."""
+    """Return the share handled rightly: answered and right, or refused and unanswerable."""
     refused = folds < threshold
-
-    def f1(said: NDArray[np.bool_], true: NDArray[np.bool_]) -> float:
-        return 2 * weights[said & true].sum() / (weights[said].sum() + weights[true].sum())
-
-    return (f1(refused, ~answerable) + f1(~refused, answerable)) / 2
+    return float(weights[(~refused & right) | (refused & ~answerable)].sum() / weights.sum())
 
 
 def main() -> None:
