@@ -62,18 +62,13 @@ def tokenise(sentence: str, folded: Folded) -> list[Token]:
             if left < right:
                 form, coarse = text[left:right], _coarse(text[left:right], word.tag)
                 if coarse == "x":
-                    form = slice_of(sentence, folded.span(left, right))
+                    form = sentence[slice(*folded.span(left, right))]
                 tokens.append(Token(form, left, right, coarse))
         if tag:
             tokens.append(Token(text[start:end], start, end, tag))
         position = end
         words = [w for w in words if w.end > position]
     return tokens
-
-
-def slice_of(text: str, span: tuple[int, int]) -> str:
-    """Return the text at a half-open span."""
-    return text[span[0] : span[1]]
 
 
 def _fixed_spans(text: str) -> list[tuple[int, int, str]]:
