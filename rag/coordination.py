@@ -11,6 +11,8 @@ Item = tuple[int, int]
 
 Group = tuple[Item, ...]
 
+_ENCLOSING, _ENCLOSED = "《〈(（【[", "》〉)）】]"
+
 
 def coordinations(tokens: Sequence[Token]) -> tuple[Group, ...]:
     """Find the runs of items joined by 、 (the last two also by 和, 与, 及 and the like).
@@ -42,7 +44,7 @@ def _quoted_runs(tokens: Sequence[Token]) -> list[list[Item]]:
 
 
 def _groups_of_clause(tokens: Sequence[Token], start: int, end: int) -> list[list[Item]]:
-    separators = [k for k in range(start, end) if tokens[k].text == "、"]
+    separators = _separators(tokens, start, end)
     groups: list[list[Item]] = [[]]
     if not separators or separators[0] == start:
         return []
@@ -61,6 +63,18 @@ def _groups_of_clause(tokens: Sequence[Token], start: int, end: int) -> list[lis
         else:
             groups[-1].append((first, last))
     return [group for group in groups if all(a <= b for a, b in group)]
+
+
+def _separators(tokens: Sequence[Token], start: int, end: int) -> list[int]:
+    """Return where 、 stands, outside of titles and brackets."""
+    found: list[int] = []
+    depth = 0
+    for k in range(start, end):
+        text = tokens[k].text
+        depth = max(0, depth + (text in _ENCLOSING) - (text in _ENCLOSED))
+        if text == "、" and not depth:
+            found.append(k)
+    return found
 
 
 def _last_items(tokens: Sequence[Token], first: int, last: int) -> list[Item]:

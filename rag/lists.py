@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from rag.coordination import Item
 from rag.reader import Span
 from rag.spans import Parsed, Probe, matched_characters
+from rag.tokens import AND, CLOSING, OPENING
+
+_QUOTES = "“”‘’「」"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +21,47 @@ class Pairing:
 
 
 def whole_list(span: Span) -> list[str]:
-    """Return the items of the list that the span is in or over; the span alone if none."""
+    """Return the items of the list that the span is in or over; the span alone if none.
+
+    A span that is a list itself knows best where it begins and ends; one that is only a part
+    of a longer list is widened.
+    """
+    own = _items(span)
     parsed = span.sentence.parsed
     for group in parsed.groups:
-        if _touches(span, group):
+        if _touches(span, group) and len(group) > len(own):
             return [item_text(parsed, item) for item in group]
-    return [span.text]
+    return own
+
+
+def _items(span: Span) -> list[str]:
+    """Split a span at its 、, between quoted terms side by side, and at the 和 of its end."""
+    parsed, base = span.sentence.parsed, span.sentence.sentence.start
+    low, high = span.start - base, span.end - base
+    inside = [
+        (token.text, *parsed.offsets(k, k))
+        for k, token in enumerate(parsed.tokens)
+        if low <= parsed.offsets(k, k)[0] and parsed.offsets(k, k)[1] <= high
+    ]
+    cuts: list[tuple[int, int]] = []
+    last: tuple[int, int] | None = None
+    depth = 0
+    for k, (text, start, end) in enumerate(inside):
+        closes = text in CLOSING
+        depth = max(0, depth + (text in OPENING) - closes)
+        if depth == 0 and text == "、":
+            cuts.append((start, end))
+            last = None
+        elif depth == 0 and closes and k + 1 < len(inside) and inside[k + 1][0] in OPENING:
+            cuts.append((end, end))
+        elif depth == 0 and text in AND and last is None and low < start and end < high:
+            last = (start, end)
+    cuts += [last] if last else []
+    starts, ends = [low, *(end for _, end in cuts)], [*(start for start, _ in cuts), high]
+    pieces = [parsed.source[a:b] for a, b in zip(starts, ends, strict=True)]
+    return (
+        [p.strip(_QUOTES) for p in pieces if p.strip(_QUOTES)] if len(pieces) > 1 else [span.text]
+    )
 
 
 def item_text(parsed: Parsed, item: Item) -> str:
