@@ -20,7 +20,7 @@ from rag.confidence import calibration, confidence, signals
 from rag.default_library import default_library
 from rag.errors import QuestionError, ReaderError
 from rag.examples import example_questions
-from rag.follow_up import Turn, resolve
+from rag.follow_up import Turn, readings
 from rag.lists import partner, whole_list
 from rag.messages import Messages, messages
 from rag.question import analyse
@@ -38,6 +38,9 @@ Mode = Literal["extract", "llm", "llm→extract"]
 
 MAX_QUESTION_CHARS = 2000
 """The longest question that is taken, in characters."""
+
+MAX_READINGS = 4
+"""How many meanings of a follow-up question are read."""
 
 _UNREADABLE = re.compile(r"[\x00\ud800-\udfff]")
 
@@ -121,9 +124,19 @@ class _Found:
     confidence: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A question as it was understood, with the passages read and what they say."""
+
+    question: str
+    probed: Probe
+    hits: tuple[Hit, ...]
+    found: _Found
+
+
 @dataclass(slots=True)
 class _Clock:
-    """Milliseconds by stage."""
+    """Milliseconds by stage, summed where a stage is passed again."""
 
     started: float = field(default_factory=time.perf_counter)
     stages: dict[str, float] = field(default_factory=dict)
@@ -134,7 +147,8 @@ class _Clock:
         try:
             yield
         finally:
-            self.stages[name] = (time.perf_counter() - before) * 1000
+            spent = (time.perf_counter() - before) * 1000
+            self.stages[name] = self.stages.get(name, 0.0) + spent
 
     def read(self) -> dict[str, float]:
         total = (time.perf_counter() - self.started) * 1000
@@ -185,31 +199,19 @@ class Chatbot:
         question = self._checked(question)
         history = [Turn(turn.role, _readable(turn.content)) for turn in history]
         with clock.stage("follow_up"):
-            resolved = resolve(question, history)
-            asked = analyse(resolved)
-        if asked.kind == "meta":
+            meant = readings(question, history)
+        if analyse(meant[0]).kind == "meta":
             return self._answer(
-                question, resolved, clock, text=self._introduction(), confidence=1.0
+                question, meant[0], clock, text=self._introduction(), confidence=1.0
             )
-        with clock.stage("retrieve"):
-            hits = self.library.search(
-                resolved,
-                self.settings.top_k,
-                documents=documents,
-                exclude_documents=exclude_documents,
-            )
-        if not hits:
+        read = self._read(meant, clock, documents, exclude_documents)
+        if read is None:
             return self._answer(
-                question, resolved, clock, confidence=0.0, refusal=self._say.nothing_to_search
+                question, meant[0], clock, confidence=0.0, refusal=self._say.nothing_to_search
             )
-        probed = probe(asked, rarity)
-        with clock.stage("read"):
-            sentences = self._sentences(probed, resolved, hits)
-            spans = self._reader.read(probed, sentences)
-            found = self._extract(probed, sentences, spans)
-            hits = reorder(hits, spans)
+        found, hits, resolved = read.found, read.hits, read.question
         with clock.stage("check"):
-            missing = self._missing_terms(probed)
+            missing = self._missing_terms(read.probed)
         threshold = self.settings.threshold
         threshold = self._calibration.threshold if threshold is None else threshold
         if found.confidence < threshold:
@@ -236,6 +238,37 @@ class Chatbot:
         An extracted answer is there at once, so it is the only one.
         """
         yield self.ask(question, history, documents=documents, exclude_documents=exclude_documents)
+
+    def _read(
+        self,
+        meant: Sequence[str],
+        clock: _Clock,
+        documents: Sequence[str] | None,
+        exclude_documents: Sequence[str],
+    ) -> _Read | None:
+        """Read what a question may mean; of several readings the surest answer decides.
+
+        None where there is no passage to search.
+        """
+        best: _Read | None = None
+        for question in meant[:MAX_READINGS]:
+            with clock.stage("retrieve"):
+                hits = self.library.search(
+                    question,
+                    self.settings.top_k,
+                    documents=documents,
+                    exclude_documents=exclude_documents,
+                )
+            if not hits:
+                return None
+            with clock.stage("read"):
+                probed = probe(analyse(question), rarity)
+                sentences = self._sentences(probed, question, hits)
+                spans = self._reader.read(probed, sentences)
+                found = self._extract(probed, sentences, spans)
+            if best is None or found.confidence > best.found.confidence:
+                best = _Read(question, probed, reorder(hits, spans), found)
+        return best
 
     def examples(self, count: int = 4) -> list[str]:
         """Return up to `count` questions that the library can answer."""

@@ -1,13 +1,15 @@
 """Follow-up questions completed from the turns before them, without a language model.
 
 A question that leans on the conversation ("那总投资呢？", "它的目标产值？") is joined with what
-the last complete question was about; any other is left as it is.
+the last complete question was about; any other is left as it is. Words alone often cannot
+tell what "苏州呢？" goes with, so there are several readings, the likeliest first, and what the
+documents say decides among them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -44,6 +46,11 @@ _LEADING = re.compile(
     r"^(?:那[么麼]|那|[还還]有|另外|然[后後]|接[着著]|再[问問](?:一下)?|[请請][问問]|以及|至[于於]"
     r"|而|哦|嗯|好的?|[对對]了)[,，\s]*"
 )
+_CHANGES_TOPIC = re.compile(
+    r"^(?:打住|算了|好[了的]?|嗯|对了|另外)?[,，。\s]*"
+    r"(?:换个?|换一个|另[起问]一?个?|再?[说聊问]个别的|不[说聊问谈]这个了?|先不[说聊问谈]这个|题外话|回到)"
+    r"(?:话题|问题|事儿?)?[^,，。:：]{0,4}[,，。:：\s]+"
+)
 _ASKS_NAME = re.compile(r"\s*(?:是[谁誰]|叫(?:[什甚][么麼]|啥)(?:名字)?)[?？。\s]*$")
 """Asked of the chatbot, unless something was talked of before."""
 
@@ -68,44 +75,63 @@ _ATTRIBUTE_QUESTION = {
 }
 
 
-def resolve(question: str, history: Sequence[Turn]) -> str:
-    """Return the question made complete from the turns before it, or as it is."""
+def readings(question: str, history: Sequence[Turn]) -> tuple[str, ...]:
+    """Return the complete questions that a question may mean after the turns before it.
+
+    The likeliest comes first; a question that is complete has one reading, itself.
+    """
     said = [turn.content for turn in history if turn.role == "user" and turn.content.strip()]
     asked_before = [content for content in said if analyse(content).kind != "meta"]
     whole = analyse(question).kind in ("meta", "summary") and not _ASKS_NAME.match(question)
     if not asked_before or whole:
-        return question
+        return (question,)
     topic = _last_complete(asked_before)
     if not analyse(question).chinese:
-        return f"{question} ({topic})" if _ENGLISH.search(question) else question
+        return (f"{question} ({topic})",) if _ENGLISH.search(question) else (question,)
     replied = next((t.content for t in reversed(history) if t.role == "assistant"), "")
-    return _complete(question, topic, replied.strip())
+    changed = _CHANGES_TOPIC.match(question)
+    if changed and len(question) - changed.end() > 4:
+        return (question[changed.end() :],)
+    return tuple(dict.fromkeys(_complete(question, topic, replied.strip())))
 
 
 def _last_complete(asked: Sequence[str]) -> str:
-    """Resolve the user's earlier questions one after the other and return the last."""
+    """Complete the user's earlier questions one after the other and return the last."""
     topic = asked[0]
     for question in asked[1:]:
-        topic = _complete(question, topic, "")
+        topic = next(_complete(question, topic, ""))
     return topic
 
 
-def _complete(question: str, topic: str, replied: str) -> str:
+def _complete(question: str, topic: str, replied: str) -> Iterator[str]:
+    """Yield the readings of a question, the likeliest first."""
     body = _without_leading(question.strip())
     led = body != question.strip()
     before = analyse(topic)
     subject = _subject(before, replied)
     if not subject:
-        return question
-    if _ELLIPSIS.search(body) and (led or not _has_gap(body)):
-        return _swap(_ELLIPSIS.sub("", body), topic, before, subject)
+        yield question
+        return
     pronoun = _pronoun(body)
-    if pronoun:
-        meant = _meant(pronoun.group(), before, replied) or subject
-        return f"{body[: pronoun.start()]}{meant}{body[pronoun.end() :]}"
-    if led or _is_bare(body):
-        return body if _mentions(body, subject) else f"{_statement(before) or subject}，{body}"
-    return question
+    context = _statement(before) or subject
+    if _ELLIPSIS.search(body) and (led or not _has_gap(body)):
+        yield from _swaps(_ELLIPSIS.sub("", body).strip("的"), topic, before, subject)
+    elif pronoun:
+        meant = _meant(pronoun.group(), before, replied)
+        for name in filter(None, (meant, subject, _longest(before), _name(replied))):
+            yield f"{body[: pronoun.start()]}{name}{body[pronoun.end() :]}"
+    elif _mentions(body, subject):
+        yield body if led or _is_bare(body) else question
+    else:
+        joined = [f"{about}，{body}" for about in (context, _name(replied)) if about]
+        alone = [] if led or _is_bare(body) else [question]
+        yield from (*alone, *joined, body)
+
+
+def _name(replied: str) -> str:
+    """Return a reply that may be a name, or ""."""
+    named = replied.rstrip("。.!！")
+    return named if len(named) <= _NAME_CHARS and not named[:1].isdigit() else ""
 
 
 def _without_leading(question: str) -> str:
@@ -156,27 +182,41 @@ def _has_gap(body: str) -> bool:
     return asked.gap_end > asked.gap_start
 
 
-def _swap(body: str, topic: str, before: Asked, subject: str) -> str:
-    """Put what is newly named in the place of its like in the question before.
+def _swaps(body: str, topic: str, before: Asked, subject: str) -> Iterator[str]:
+    """Yield the question before with what is newly named in the place of its like.
 
     "市人民医院和哪家医院合作？" + "那市中医医院呢" swaps the hospitals; what has no like there
     ("总投资") is asked of the subject.
     """
-    body = body.strip("的")
     if not any(map(str.isalnum, body)):
-        return topic
+        yield topic
+        return
+    likes = [_like_of(body, topic, before)]
+    attribute = _attribute(body, subject)
+    if not likes[0]:
+        yield attribute
+        likes = sorted(_phrases(before), key=len, reverse=True)
+    for like in filter(None, likes):
+        # The phrases are folded: those of a Traditional question stand in its folded text only.
+        yield (topic if like in topic else before.text).replace(like, body.strip(_QUOTES), 1)
+    yield attribute
+
+
+def _like_of(body: str, topic: str, before: Asked) -> str:
+    """Return what the newly named takes the place of in the question before, or ""."""
     named = body.strip(_QUOTES)
     like = _like(named, before) or _like_number(named, topic)
     if not like and body.startswith("《"):
         like = _title(topic)
     if not like and _proper(named):
         like = next((p for p in reversed(_phrases(before)) if before.text.startswith(p)), "")
-    counted = _asked_noun(before)
-    if not like and before.kind == "number" and counted and analyse(named).kind == "thing":
-        like = counted
-    if like:
-        # The phrases are folded: those of a Traditional question stand in its folded text only.
-        return (topic if like in topic else before.text).replace(like, named, 1)
+    if not like and before.kind == "number" and analyse(named).kind == "thing":
+        like = _asked_noun(before)
+    return like
+
+
+def _attribute(body: str, subject: str) -> str:
+    """Return the question for an attribute of the subject."""
     ending = _ATTRIBUTE_QUESTION.get(analyse(body).kind, "是什么？")
     if _has_gap(body):
         ending = "？"
@@ -236,8 +276,12 @@ def _subject(before: Asked, replied: str) -> str:
     )
     if asks_name and 0 < len(named) <= _NAME_CHARS:
         return named
-    phrases = _phrases(before)
-    longest = max(phrases, key=lambda p: (_specific(p), len(p)), default="")
+    return _longest(before)
+
+
+def _longest(before: Asked) -> str:
+    """Return the longest phrase of a question, a name before others, without its attribute."""
+    longest = max(_phrases(before), key=lambda p: (_specific(p), len(p)), default="")
     bare = without_attribute(longest)
     return bare if len(bare) > 1 else longest
 

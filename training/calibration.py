@@ -28,7 +28,7 @@ from sklearn.model_selection import cross_val_predict
 from index.fusion import scaled
 from index.library import Hit
 from rag.confidence import SIGNALS, signals
-from rag.follow_up import Turn, resolve
+from rag.follow_up import Turn, readings
 from rag.metrics import auroc, character_f1, contains_reference
 from rag.question import analyse
 from rag.rarity import rarity
@@ -103,7 +103,7 @@ def judge(
 ) -> Iterator[Judged]:
     """Ask each case of its hits and judge what is found."""
     for case, hits in cases:
-        question = resolve(case.question, [Turn(**turn) for turn in case.history])
+        question = readings(case.question, [Turn(**turn) for turn in case.history])[0]
         asked = analyse(question)
         vectors = [
             embeddings.of_passages([s.text for s in hit.passage.sentences()]) for hit in hits
