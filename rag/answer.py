@@ -31,7 +31,7 @@ from rag.sentences import ScoredSentence, score_sentences
 from rag.settings import Settings
 from rag.span_scorer import SpanScorer
 from rag.spans import Probe, probe
-from rag.summary import about, summarise
+from rag.summary import about, summarise, topic
 from rag.trained_reader import TrainedReader
 
 Mode = Literal["extract", "llm", "llm→extract"]
@@ -252,9 +252,11 @@ class Chatbot:
         """
         best: _Read | None = None
         for question in meant[:MAX_READINGS]:
+            asked = analyse(question)
+            sought = topic(asked) if asked.kind == "summary" else question
             with clock.stage("retrieve"):
                 hits = self.library.search(
-                    question,
+                    sought or question,
                     self.settings.top_k,
                     documents=documents,
                     exclude_documents=exclude_documents,
@@ -262,10 +264,14 @@ class Chatbot:
             if not hits:
                 return None
             with clock.stage("read"):
-                probed = probe(analyse(question), rarity)
-                sentences = self._sentences(probed, question, hits)
-                spans = self._reader.read(probed, sentences)
-                found = self._extract(probed, sentences, spans)
+                probed = probe(asked if sought == question else analyse(sought), rarity)
+                sentences = self._sentences(probed, sought or question, hits)
+                spans = self._reader.read(probed, sentences) if sought else []
+                found = (
+                    self._summary(probed, sentences, spans)
+                    if asked.kind == "summary"
+                    else self._extract(probed, sentences, spans)
+                )
             if best is None or found.confidence > best.found.confidence:
                 best = _Read(question, probed, reorder(hits, spans), found)
         return best
@@ -293,8 +299,6 @@ class Chatbot:
     def _extract(
         self, probed: Probe, sentences: Sequence[ScoredSentence], spans: Sequence[Span]
     ) -> _Found:
-        if probed.asked.kind == "summary":
-            return self._summary(probed, sentences, spans)
         sure = confidence(self._calibration, signals(probed, spans, sentences))
         if not spans:
             return _whole(sentences[0], sure)
@@ -305,13 +309,13 @@ class Chatbot:
     def _summary(
         self, probed: Probe, sentences: Sequence[ScoredSentence], spans: Sequence[Span]
     ) -> _Found:
-        """Sum up a document, or what it says on the topic asked for.
+        """Sum up a document, or what it says on the topic that `probed` is of, if any.
 
         How sure that is, is how much of the topic the best passage mentions; across languages
         words cannot tell, and the calibrated confidence stands in.
         """
         document_id = sentences[0].hit.passage.document_id
-        if is_whole_document(probed):
+        if not probed.asked.text:
             chosen, sure = summarise(self.library, document_id), 1.0
         else:
             chosen, sure = about(sentences), sentences[0].covered_nearby
@@ -404,23 +408,6 @@ def answer(question: str, *, history: Sequence[Turn] = (), **settings: Any) -> A
 def _chatbot(settings: Settings) -> Chatbot:
     library, notices = default_library(settings)
     return Chatbot(library, settings=settings, notices=notices)
-
-
-def is_whole_document(probed: Probe) -> bool:
-    """Tell whether a summary is asked of the document and not of a topic in it."""
-    return not any(weight > 0 and term not in _SUMMARY_WORDS for term, weight in probed.terms)
-
-
-_SUMMARY_WORDS = frozenset(
-    """
-    文章 文 本文 全文 文中 这篇 篇 报道 新闻 文档 材料 资料 内容 主要 主要内容 讲
-    讲述 讲了 说 写 谈 介绍 概括 概述 总结 摘要 归纳 大意 主旨 中心 中心思想 思想
-    简要 简单 简短 简述 一下 用 几句话 一句话 两句话 三句话 话 句 帮 我 做 个 份
-    关于 事 事情 总体 大概 通篇 这 描述 要点 核心 整体 下 帮忙 给 一句 几句 两句
-    三句 篇文章 summary summarize summarise article document text news story about
-    main idea point points topic please give me tell you can
-    """.split()
-)
 
 
 def _pairs(term: str) -> list[str]:

@@ -53,6 +53,8 @@ SIGNALS = (
     "span probability",
     "span score",
     "evidence",
+    "evidence probability",
+    "evidence above all others",
     "margin to the next sentence",
     "cosine",
     "cosine below the best",
@@ -87,6 +89,8 @@ def signals(
     text = spans[0].text if spans else ""
     scores = np.array([s.score for s in spans]) if spans else np.zeros(1)
     others = [s.score for s in spans if s.sentence is not sentence]
+    evidence = [spans[0].evidence] if spans else [0.0]
+    evidence += [s.evidence for s in spans if s.sentence is not sentence]
     cosines = np.array([s.cosine for s in sentences])
     kind_fits, unit_fits, focus_fits = _fits(asked, spans)
     here = sentence.hit.passage
@@ -98,7 +102,9 @@ def signals(
     basic = [
         float(np.exp(scores[0] - np.logaddexp.reduce(scores))),
         float(scores[0]) / 10,
-        max(-2.0, spans[0].evidence / 10) if spans else 0.0,
+        max(-2.0, evidence[0] / 10),
+        1 / (1 + math.exp(-max(-30.0, min(30.0, evidence[0])))),
+        max(-1.0, min(1.0, (evidence[0] - max(evidence[1:], default=-10.0)) / 10)),
         (float(scores[0]) - max(others)) / 5 if others else 1.0,
         (sentence.cosine - 0.87) * 10,
         (sentence.cosine - float(cosines.max())) * 10,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from rag.coordination import Item
@@ -58,7 +59,7 @@ def _items(span: Span) -> list[str]:
             last = (start, end)
     cuts += [last] if last else []
     starts, ends = [low, *(end for _, end in cuts)], [*(start for start, _ in cuts), high]
-    pieces = [parsed.source[a:b] for a, b in zip(starts, ends, strict=True)]
+    pieces = [re.sub(r"等+$", "", parsed.source[a:b]) for a, b in zip(starts, ends, strict=True)]
     return (
         [p.strip(_QUOTES) for p in pieces if p.strip(_QUOTES)] if len(pieces) > 1 else [span.text]
     )

@@ -107,7 +107,8 @@ _SUMMARY = re.compile(
     r"|\b(?:article|document|text|news|story) (?:is )?about\b"
 )
 # Only where nothing else is asked: "概括成了哪六个字" wants the six.
-_SUM_UP = re.compile(r"概括|概述|总结|摘要|归纳|简要介绍|简述")
+_SUM_UP = re.compile(r"概括|概述|总结|摘要|归纳|梳理|整理|简要介绍|简述")
+_BRIEFLY = re.compile(r"用?(?:一|两|三|几|\d)(?:两|三|五)?[句段](?:话|文字)?")
 _GREETING = (
     r"(?:你好|您好|嗨|哈喽|哈啰|喂|早上好|上午好|下午好|晚上好|早安|晚安|在吗|谢谢|多谢|感谢"
     r"|辛苦了|再见|拜拜|hi|hello|hey|thanks?|thank you|bye|good (?:morning|evening|afternoon))"
@@ -200,7 +201,8 @@ def _kind_and_gap(text: str, chinese: bool) -> tuple[Kind, int, int]:
     if _META.search(text):
         return "meta", len(bare), len(bare)
     found = _first_gap(text, _CHINESE if chinese else _ENGLISH)
-    if _SUMMARY.search(text) or (_SUM_UP.search(text) and not found):
+    sums_up = _SUM_UP.search(text) and not _first_gap(_BRIEFLY.sub("", text), _CHINESE)
+    if _SUMMARY.search(text) or sums_up:
         return "summary", len(bare), len(bare)
     yes_no = (_YES_NO if chinese else _YES_NO_ENGLISH).search(text)
     if yes_no and not (found and found[0] != "thing"):

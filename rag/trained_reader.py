@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from index.fold import Folded, fold
 from index.library import Hit
 from rag.errors import ReaderError
+from rag.question import Asked
 from rag.reader import Span
 from rag.sentences import ScoredSentence
 from rag.span_scorer import SpanScorer
@@ -37,6 +39,8 @@ transformer's log-odds. Source: the articles of `training/tuning` that it was no
 
 FREE_MARGIN = 3.0
 """By how much evidence a span that is no candidate must lead to be taken all the same."""
+
+_WORDS = re.compile(r"\s*[a-z]+|\s*[^a-z\s]")
 
 _START, _PADDING, _END, _UNKNOWN = range(4)
 _BLANK = "▁"
@@ -62,11 +66,11 @@ class TrainedReader:
     """Reads whole passages, and weighs what it marks by the candidates of `rag.span_scorer`.
 
     The transformer takes one token a folded character, in the order `<s> question </s></s>
-    heading passage </s>`; a span's evidence is its start and end logit less those of no
-    answer. In the sentences it likes best the candidates compete, by evidence, by their own
-    scores and by whether they are of the kind asked for, since candidates begin and end where
-    words do. The weights are made by `training/reader.py`
-    and `training/reader_onnx.py`.
+    heading passage </s>`, and of a question without Chinese the likeliest pieces of its
+    words; a span's evidence is its start and end logit less those of no answer. In the
+    sentences it likes best the candidates compete, by evidence, by their own scores and by
+    whether they are of the kind asked for, since candidates begin and end where words do. The
+    weights are made by `training/reader.py` and `training/reader_onnx.py`.
     """
 
     name = "reader"
@@ -77,16 +81,16 @@ class TrainedReader:
         Raises:
             ReaderError: the weights are missing or broken.
         """
-        self._session, self._ids = _load()
+        self._session, self._ids, self._pieces = _load()
         self._scorer = SpanScorer()
 
     def read(self, probe: Probe, sentences: Sequence[ScoredSentence]) -> list[Span]:
         """Return the best span of each sentence, best first."""
         hits = list({id(s.hit): s.hit for s in sentences}.values())
-        if not hits or not probe.asked.chinese:
-            # One token a letter: the transformer reads little English, the candidates more.
-            return self._scorer.read(probe, sentences)
-        windows = [self._window(probe.asked.text, hit) for hit in hits]
+        if not hits:
+            return []
+        question = self._question_tokens(probe.asked)[:_MAX_QUESTION]
+        windows = [self._window(question, hit) for hit in hits]
         starts, ends = self._run(windows)
         read = {
             id(hit): _Read(window, starts[row], ends[row])
@@ -120,14 +124,26 @@ class TrainedReader:
         start, end = placed[best].tolist()
         return Span(marked.sentence, start, end, score, float(evidence[best]))
 
-    def _window(self, question: str, hit: Hit) -> _Window:
+    def _window(self, question: Sequence[int], hit: Hit) -> _Window:
         heading = hit.passage.heading.strip()
-        ids = [_START, *self._tokens(question)[:_MAX_QUESTION], _END, _END]
+        ids = [_START, *question, _END, _END]
         if heading and not hit.passage.text.lstrip("# ").startswith(heading):
             ids += [*self._tokens(fold(heading).text)[:_MAX_HEADING], self._ids[_BLANK]]
         folded = fold(hit.passage.text)
         body = self._tokens(folded.text)[: _MAX_TOKENS - len(ids) - 1]
         return _Window(hit, folded, [*ids, *body, _END], len(ids))
+
+    def _question_tokens(self, asked: Asked) -> list[int]:
+        if asked.chinese:
+            return self._tokens(asked.text)
+        ids: list[int] = []
+        for part in _WORDS.findall(" " + asked.text.strip()):
+            if part[-1].isascii() and part[-1].isalpha():
+                word = (_BLANK if part[0].isspace() else "") + part.strip()
+                ids += [self._ids[piece.value] for piece in self._pieces.tokenize(word)]
+            else:
+                ids += self._tokens(part)
+        return ids
 
     def _tokens(self, folded: str) -> list[int]:
         blank = self._ids[_BLANK]
@@ -199,8 +215,9 @@ def whole_measure(span: Span) -> Span:
 
 
 @cache
-def _load() -> tuple[Any, dict[str, int]]:
+def _load() -> tuple[Any, dict[str, int], Any]:
     import onnxruntime  # noqa: PLC0415 - takes a moment to load
+    from tokenizers.models import Unigram  # noqa: PLC0415
 
     with resources.as_file(resources.files("rag")) as folder:
         _check(folder)
@@ -213,7 +230,9 @@ def _load() -> tuple[Any, dict[str, int]]:
         except Exception as error:  # onnxruntime's errors share no base class of their own
             raise ReaderError(_broken(folder / MODEL)) from error
         lines = (folder / VOCABULARY).read_text("utf-8").split("\n")[:-1]
-    return session, {character: number for number, character in enumerate(lines)}
+    rows = [line.split("\t") for line in lines]
+    pieces = Unigram([(row[0], float(row[1])) for row in rows if len(row) > 1], 0)
+    return session, {row[0]: number for number, row in enumerate(rows)}, pieces
 
 
 def _check(folder: Path) -> None:

@@ -38,6 +38,7 @@ from rag.span_scorer import SpanScorer
 from rag.spans import probe
 from rag.trained_reader import TrainedReader
 from training.cases import Case, Embeddings, hits_of, near_miss, squad_cases, tuning_cases
+from training.reader import HELD_OUT
 
 OUT = Path(__file__).parent.parent / "rag" / "confidence.json"
 RIGHT_F1 = 0.5
@@ -49,6 +50,7 @@ ANSWERABLE = 0.75
 PASSAGES = 8
 """How many passages are read of all documents together."""
 
+HELD_OUT_GROUPS = frozenset(f"news{number}" for number in HELD_OUT)
 BEYOND_FACTS = ("summary", "yes-no", "why", "how")
 
 
@@ -207,7 +209,7 @@ def main() -> None:
     pool = Pool.of((case.text for case in asked), embeddings)
     cases = [
         *in_four_ways(asked, pool, embeddings),
-        *((case, hits_of(case.text)) for case in tuning_cases()),
+        *((case, hits_of(case.text)) for case in tuning_cases() if case.group in HELD_OUT_GROUPS),
     ]
     embeddings.save()
     made: dict[str, object] = {}

