@@ -75,7 +75,7 @@ class TrainedReader:
         """Load the weights that ship with the package.
 
         Raises:
-            ReaderError: the weights are missing or broken.
+            ReaderError: the weights are missing or broken, or onnxruntime cannot be imported.
         """
         self._session, self._ids = _load()
         self._scorer = SpanScorer()
@@ -200,8 +200,14 @@ def whole_measure(span: Span) -> Span:
 
 @cache
 def _load() -> tuple[Any, dict[str, int]]:
-    import onnxruntime  # noqa: PLC0415 - takes a moment to load
-
+    try:
+        import onnxruntime  # noqa: PLC0415 - takes a moment to load
+    except ImportError as error:
+        raise ReaderError(
+            f"阅读模型无法运行：{error}。改用规则抽取；请重新安装 wenju。",
+            f"The reading model cannot run: {error}. Extraction by rules stands in; reinstall "
+            "wenju.",
+        ) from error
     with resources.as_file(resources.files("rag")) as folder:
         _check(folder)
         options = onnxruntime.SessionOptions()
@@ -211,7 +217,7 @@ def _load() -> tuple[Any, dict[str, int]]:
                 str(folder / MODEL), options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # onnxruntime's errors share no base class of their own
-            raise ReaderError(_broken(folder / MODEL)) from error
+            raise _broken(folder / MODEL) from error
         lines = (folder / VOCABULARY).read_text("utf-8").split("\n")[:-1]
     return session, {character: number for number, character in enumerate(lines)}
 
@@ -224,10 +230,14 @@ def _check(folder: Path) -> None:
         found = {n: hashlib.sha256((folder / n).read_bytes()).hexdigest() for n in wanted}
         _ = (folder / VOCABULARY).stat()
     except (OSError, ValueError) as error:
-        raise ReaderError(_broken(folder / MODEL)) from error
+        raise _broken(folder / MODEL) from error
     if MODEL not in wanted or found != wanted:
-        raise ReaderError(_broken(folder / MODEL))
+        raise _broken(folder / MODEL)
 
 
-def _broken(path: Path) -> str:
-    return f"阅读模型缺失或损坏：{path}。改用规则抽取；请重新安装 wenju。"
+def _broken(path: Path) -> ReaderError:
+    return ReaderError(
+        f"阅读模型缺失或损坏：{path}。改用规则抽取；请重新安装 wenju。",
+        f"The reading model is missing or damaged: {path}. Extraction by rules stands in; "
+        "reinstall wenju.",
+    )
