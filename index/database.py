@@ -183,7 +183,9 @@ class Database:
                 values["format"], values["embedder"], values["dimension"], values["generation"]
             )
         except KeyError as error:
-            raise _corrupt(self._path, f"缺少设置 {error}") from error
+            raise _corrupt(
+                self._path, f"缺少设置 {error}", f"the setting {error} is missing"
+            ) from error
 
     def rows(self, ids: Sequence[str] | None = None) -> list[Row]:
         """Return the documents in the order they were added: those of `ids`, or all."""
@@ -215,7 +217,11 @@ class Database:
         title, text, source, meta, hashed = found[0]
         document = Document(document_id, title, text, source, json.loads(meta))
         if content_hash(document) != hashed:
-            raise _corrupt(self._path, f"文档 {document_id} 的内容与存入时不同")
+            raise _corrupt(
+                self._path,
+                f"文档 {document_id} 的内容与存入时不同",
+                f"the document {document_id} is not as it was stored",
+            )
         return document
 
     def passages_of(self, document_id: str) -> list[Passage]:
@@ -280,7 +286,7 @@ class Database:
         for page in self._added(f"key, substr(embeddings, 1, {2 * dimension})", after, up_to):
             blob = b"".join(vector for _, vector in page)
             if len(blob) != 2 * dimension * len(page):
-                raise _corrupt(self._path, "向量的长度不对")
+                raise self._wrong_vectors()
             keys = np.array([key for key, _ in page], np.int64)
             yield keys, np.frombuffer(blob, np.float16).reshape(len(page), dimension)
 
@@ -340,8 +346,11 @@ class Database:
 
     def _rows_of(self, blob: bytes, dimension: int) -> NDArray[np.float16]:
         if not blob or len(blob) % (2 * dimension):
-            raise _corrupt(self._path, "向量的长度不对")
+            raise self._wrong_vectors()
         return np.frombuffer(blob, np.float16).reshape(-1, dimension)
+
+    def _wrong_vectors(self) -> LibraryCorrupt:
+        return _corrupt(self._path, "向量的长度不对", "vectors have the wrong length")
 
 
 class Writer:
@@ -433,30 +442,40 @@ def translated(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         raise _translate(error, path) from error
     except OSError as error:
-        raise unwritable(path, error.strerror or str(error)) from error
+        why = error.strerror or str(error)
+        raise _unusable(path, why, why) from error
 
 
-def unwritable(path: Path, why: str) -> LibraryError:
-    return LibraryError(f"无法读写 {path}：{why}。请检查路径、权限和剩余空间。")
+def _unusable(path: Path, chinese: str, english: str) -> LibraryError:
+    return LibraryError(
+        f"无法读写 {path}：{chinese}。请检查路径、权限和剩余空间。",
+        f"{path} cannot be read or written: {english}. Check the path, the permissions and the "
+        "free space.",
+    )
 
 
 def _translate(error: sqlite3.Error, path: Path) -> LibraryError:
     code = getattr(error, "sqlite_errorcode", None)
     primary = None if code is None else code & 0xFF
     if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):
-        return _corrupt(path, str(error))
+        return _corrupt(path, str(error), str(error))
     if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return LibraryBusy(f"另一个进程正在写入 {path}。请等它完成后再试。")
+        return LibraryBusy(
+            f"另一个进程正在写入 {path}。请等它完成后再试。",
+            f"Another process is writing to {path}. Try again when it is done.",
+        )
     if primary == sqlite3.SQLITE_FULL:
-        return unwritable(path, "磁盘已满")
+        return _unusable(path, "磁盘已满", "the disk is full")
     if primary in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
-        return unwritable(path, "它是只读的")
-    return unwritable(path, str(error))
+        return _unusable(path, "它是只读的", "it is read-only")
+    return _unusable(path, str(error), str(error))
 
 
-def _corrupt(path: Path, why: str) -> LibraryCorrupt:
+def _corrupt(path: Path, chinese: str, english: str) -> LibraryCorrupt:
     return LibraryCorrupt(
-        f"资料库文件 {path} 已损坏：{why}。请从备份恢复它，或删除所在文件夹后重新 wenju add。"
+        f"资料库文件 {path} 已损坏：{chinese}。请从备份恢复它，或删除所在文件夹后重新 wenju add。",
+        f"The library file {path} is damaged: {english}. Restore it from a backup, or delete its "
+        "folder and `wenju add` the documents again.",
     )
 
 

@@ -48,7 +48,9 @@ def writer_lock(folder: Path, wait_s: float) -> Iterator[None]:
             lock.acquire(poll_interval=0.02)
         except Timeout as error:
             raise LibraryBusy(
-                f"另一个进程正在写入资料库 {folder}。请等它完成后再试；查询不受影响。"
+                f"另一个进程正在写入资料库 {folder}。请等它完成后再试；查询不受影响。",
+                f"Another process is writing to the library {folder}. Try again when it is done; "
+                "questions are answered meanwhile.",
             ) from error
     try:
         yield

@@ -41,15 +41,23 @@ class Document:
 
     def __post_init__(self) -> None:
         if not self.id.strip():
-            raise DocumentError(f"{self.source} 的文档没有编号（id）。请给它一个编号。")
+            raise DocumentError(
+                f"{self.source} 的文档没有编号（id）。请给它一个编号。",
+                f"The document of {self.source} has no id. Give it one.",
+            )
         for value in (self.id, self.title, self.text):
             if found := _UNUSABLE.search(value):
                 raise DocumentError(
                     f"无法使用 {self.source}：含有非法字符 U+{ord(found.group()):04X}。"
-                    "请删去它，或确认文件的编码。"
+                    "请删去它，或确认文件的编码。",
+                    f"{self.source} cannot be used: it holds the invalid character "
+                    f"U+{ord(found.group()):04X}. Delete it, or check the file's encoding.",
                 )
         if not self.text.strip():
-            raise DocumentError(f"{self.source} 没有文字内容。请检查它是否为空。")
+            raise DocumentError(
+                f"{self.source} 没有文字内容。请检查它是否为空。",
+                f"{self.source} has no text. Check whether it is empty.",
+            )
 
 
 def read_documents(
@@ -83,13 +91,17 @@ def _collision(document: Document, sources: Mapping[str, str]) -> DocumentError 
     if earlier is None:
         return None
     return DocumentError(
-        f"编号 {document.id} 重复：{earlier} 和 {document.source} 都用了它。请改掉其中一个。"
+        f"编号 {document.id} 重复：{earlier} 和 {document.source} 都用了它。请改掉其中一个。",
+        f"The id {document.id} occurs twice, in {earlier} and {document.source}. "
+        "Change one of them.",
     )
 
 
 def _read(path: Path | str) -> Iterator[Document | DocumentError]:
     if not str(path).strip():
-        yield DocumentError("路径为空。请给出一个文件或文件夹。")
+        yield DocumentError(
+            "路径为空。请给出一个文件或文件夹。", "The path is empty. Name a file or a folder."
+        )
         return
     root = Path(path).expanduser().absolute()
     try:
@@ -98,9 +110,14 @@ def _read(path: Path | str) -> Iterator[Document | DocumentError]:
         elif root.is_file():
             yield from _read_file(root, root.name)
         elif root.exists():
-            yield DocumentError(f"无法读取 {root}：不是普通文件。请给出一个文件或文件夹。")
+            yield DocumentError(
+                f"无法读取 {root}：不是普通文件。请给出一个文件或文件夹。",
+                f"{root} cannot be read: it is no regular file. Name a file or a folder.",
+            )
         else:
-            yield DocumentError(f"找不到 {root}。请检查路径是否写对。")
+            yield DocumentError(
+                f"找不到 {root}。请检查路径是否写对。", f"There is no {root}. Check the path."
+            )
     except OSError as error:
         yield _unreadable(root, error)
 
@@ -116,20 +133,30 @@ def _read_folder(root: Path) -> Iterator[Document | DocumentError]:
     for error in broken:
         yield _unreadable(Path(error.filename or root), error)
     if empty and not broken:
-        yield DocumentError(f"文件夹 {root} 里没有文件。请放入 txt、md 或 jsonl 文件。")
+        yield DocumentError(
+            f"文件夹 {root} 里没有文件。请放入 txt、md 或 jsonl 文件。",
+            f"There are no files in the folder {root}. Put txt, md or jsonl files there.",
+        )
 
 
 def _read_listed(root: Path, path: Path) -> Iterator[Document | DocumentError]:
     if path.suffix.lower() in _TEXTS | _RECORDS and path.is_file():
         yield from _read_file(path, path.relative_to(root.parent).as_posix())
     else:
-        yield DocumentError(f"跳过 {path}：不支持这种文件。目前可以读取 txt、md 和 jsonl。")
+        yield DocumentError(
+            f"跳过 {path}：不支持这种文件。目前可以读取 txt、md 和 jsonl。",
+            f"{path} is passed over: such files are not supported. Those that can be read are "
+            "txt, md and jsonl.",
+        )
 
 
 def _read_file(path: Path, document_id: str) -> Iterator[Document | DocumentError]:
     try:
         if not path.stat().st_size:
-            raise DocumentError(f"{path} 是空文件。请检查它是否保存完整。")
+            raise DocumentError(
+                f"{path} 是空文件。请检查它是否保存完整。",
+                f"{path} is an empty file. Check whether it was saved whole.",
+            )
         if path.suffix.lower() in _RECORDS:
             yield from _read_records(path, document_id)
         else:
@@ -141,8 +168,12 @@ def _read_file(path: Path, document_id: str) -> Iterator[Document | DocumentErro
 
 
 def _unreadable(path: Path, error: OSError) -> DocumentError:
-    reason = "没有读取权限" if isinstance(error, PermissionError) else error.strerror or str(error)
-    translated = DocumentError(f"无法读取 {path}：{reason}。请检查这个文件或文件夹。")
+    reason = error.strerror or str(error)
+    forbidden = isinstance(error, PermissionError)
+    translated = DocumentError(
+        f"无法读取 {path}：{'没有读取权限' if forbidden else reason}。请检查这个文件或文件夹。",
+        f"{path} cannot be read: {reason}. Check this file or folder.",
+    )
     translated.__cause__ = error
     return translated
 
@@ -153,7 +184,9 @@ def _read_text(path: Path, document_id: str) -> Document:
         text = path.read_text(encoding)
     except UnicodeError as error:
         raise DocumentError(
-            f"无法读取 {path}：内容与它的 {encoding} 文件头不符。请用文本编辑器另存为 UTF-8。"
+            f"无法读取 {path}：内容与它的 {encoding} 文件头不符。请用文本编辑器另存为 UTF-8。",
+            f"{path} cannot be read: its content is not the {encoding} that its first bytes "
+            "promise. Save it as UTF-8 with a text editor.",
         ) from error
     stated = published(text)
     return Document(
@@ -180,16 +213,24 @@ def _read_records(path: Path, document_id: str) -> Iterator[Document | DocumentE
             try:
                 yield _record(line, f"{path}#{number}", f"{document_id}#{number}")
             except DocumentError as error:
-                yield DocumentError(f"{path} 第 {number} 行：{error}")
+                yield DocumentError(
+                    f"{path} 第 {number} 行：{error}", f"{path}, line {number}: {error.english}"
+                )
     if empty:
-        yield DocumentError(f"{path} 里没有记录。请检查它是否为空。")
+        yield DocumentError(
+            f"{path} 里没有记录。请检查它是否为空。",
+            f"There are no records in {path}. Check whether it is empty.",
+        )
 
 
 def _record(line: str, source: str, fallback_id: str) -> Document:
     fields = _fields(line)
     text = fields.pop("text", None)
     if not isinstance(text, str):
-        raise DocumentError('没有文字字段 "text"。每行应为 {"text": "…"}。')
+        raise DocumentError(
+            '没有文字字段 "text"。每行应为 {"text": "…"}。',
+            'There is no text in the field "text". Each line should be {"text": "…"}.',
+        )
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     own_id = fields.pop("id", None)
     title = fields.pop("title", None)
@@ -210,17 +251,31 @@ def _fields(line: str) -> dict[str, Any]:
         DocumentError: it is no JSON object, or holds bytes or numbers that are none.
     """
     if _UNUSABLE.search(line):
-        raise DocumentError("含有不属于文件编码的字节。请把这一行另存为 UTF-8。")
+        raise DocumentError(
+            "含有不属于文件编码的字节。请把这一行另存为 UTF-8。",
+            "It holds bytes that are not in the file's encoding. Save this line as UTF-8.",
+        )
     try:
         fields = json.loads(line, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise DocumentError(f"不是有效的 JSON（{error}）。请改正这一行。") from error
+        raise DocumentError(
+            f"不是有效的 JSON（{error}）。请改正这一行。",
+            f"It is no valid JSON ({error}). Correct this line.",
+        ) from error
     if not isinstance(fields, dict):
-        raise DocumentError('不是 JSON 对象。每行应为 {"text": "…"}。')
+        raise DocumentError(
+            '不是 JSON 对象。每行应为 {"text": "…"}。',
+            'It is no JSON object. Each line should be {"text": "…"}.',
+        )
     if _UNUSABLE.search(json.dumps(fields, ensure_ascii=False)):
-        raise DocumentError("含有单独的代理字符（如 \\ud800）。请删去它。")
+        raise DocumentError(
+            "含有单独的代理字符（如 \\ud800）。请删去它。",
+            "It holds a lone surrogate (such as \\ud800). Delete it.",
+        )
     return fields
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} 不是 JSON 的数")
+    raise DocumentError(
+        f"{name} 不是 JSON 的数。请改正这一行。", f"{name} is no number of JSON. Correct this line."
+    )

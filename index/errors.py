@@ -8,12 +8,23 @@
         ├── LibraryMismatch made by another embedder or format: rebuild it
         └── LibraryCorrupt  a file of it is damaged
 
-Every message says what happened, where, and what to do about it.
+Every message says what happened, where, and what to do about it, in Chinese and in English.
 """
 
 
-class IndexingError(Exception):
-    """Root of all errors that `index` raises; its text may be shown to the user."""
+class BilingualError(Exception):
+    """An error that may be shown to the user: `str(error)` in Chinese, or `error.english`."""
+
+    def __init__(self, chinese: str, english: str) -> None:
+        super().__init__(chinese, english)
+        self.english = english
+
+    def __str__(self) -> str:
+        return self.args[0]
+
+
+class IndexingError(BilingualError):
+    """Root of all errors that `index` raises."""
 
 
 class DocumentError(IndexingError):

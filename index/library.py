@@ -306,7 +306,9 @@ class DiskLibrary:
         if found is None:
             raise LibraryError(
                 f"资料库 {self._folder} 里没有文档 {document_id}。"
-                "用 wenju documents 可以列出全部文档。"
+                "用 wenju documents 可以列出全部文档。",
+                f"There is no document {document_id} in the library {self._folder}. "
+                "`wenju documents` lists them all.",
             )
         return found
 
@@ -330,7 +332,10 @@ class DiskLibrary:
         found = self._database.embeddings(passage_ids, self._embedder.dimension)
         missing = [name for name in passage_ids if name not in found]
         if missing:
-            raise LibraryError(f"资料库 {self._folder} 里没有段落 {missing[0]}。请重新检索。")
+            raise LibraryError(
+                f"资料库 {self._folder} 里没有段落 {missing[0]}。请重新检索。",
+                f"There is no passage {missing[0]} in the library {self._folder}. Search again.",
+            )
         return [
             unit(found[name][1:] if len(found[name]) > 1 else found[name]) for name in passage_ids
         ]
@@ -397,7 +402,11 @@ class DiskLibrary:
     def _writer(self) -> Iterator[None]:
         """Be the one writer of all threads and processes."""
         if not self._writing.acquire(timeout=self._wait_s):
-            raise LibraryBusy(f"资料库 {self._folder} 正在写入。请等它完成后再试；查询不受影响。")
+            raise LibraryBusy(
+                f"资料库 {self._folder} 正在写入。请等它完成后再试；查询不受影响。",
+                f"The library {self._folder} is being written. Try again when that is done; "
+                "questions are answered meanwhile.",
+            )
         try:
             with writer_lock(self._folder, self._wait_s):
                 self._follow(locked=True)
@@ -460,22 +469,31 @@ class DiskLibrary:
 def _open_database(folder: Path, *, create: bool) -> Database:
     path = folder / _DATABASE
     if folder.exists() and not folder.is_dir():
-        raise LibraryError(f"{folder} 是一个文件，不是文件夹。请用 --library 指定一个文件夹。")
+        raise LibraryError(
+            f"{folder} 是一个文件，不是文件夹。请用 --library 指定一个文件夹。",
+            f"{folder} is a file and no folder. Name a folder with --library.",
+        )
     if create:
         with translated(folder):
             folder.mkdir(parents=True, exist_ok=True)
         return Database(path)
     if path.exists() and not (database := Database(path)).is_empty():
         return database
-    raise LibraryError(f"{folder} 里没有资料库。请检查路径，或用 wenju add 新建一个。")
+    raise LibraryError(
+        f"{folder} 里没有资料库。请检查路径，或用 wenju add 新建一个。",
+        f"There is no library in {folder}. Check the path, or make one with `wenju add`.",
+    )
 
 
 def _check(settings: Settings, embedder: Embedder, folder: Path) -> None:
     """Refuse a library that the embedder's vectors do not belong in."""
-    advice = f"请运行 wenju rebuild --library {folder} 重建"
+    command = f"wenju rebuild --library {folder}"
     if settings.format != FORMAT:
         raise LibraryMismatch(
-            f"资料库 {folder} 的格式版本是 {settings.format}，本程序使用版本 {FORMAT}。{advice}。"
+            f"资料库 {folder} 的格式版本是 {settings.format}，本程序使用版本 {FORMAT}。"
+            f"请运行 {command} 重建。",
+            f"The library {folder} is in format {settings.format}, and this program uses format "
+            f"{FORMAT}. Run `{command}` to make it anew.",
         )
     made_by, present = (
         (settings.embedder, settings.dimension),
@@ -484,7 +502,11 @@ def _check(settings: Settings, embedder: Embedder, folder: Path) -> None:
     if made_by != present:
         raise LibraryMismatch(
             f"资料库 {folder} 由向量模型 {made_by[0]}（{made_by[1]} 维）建立，"
-            f"而现在的模型是 {present[0]}（{present[1]} 维）。{advice}，或换回原来的模型。"
+            f"而现在的模型是 {present[0]}（{present[1]} 维）。"
+            f"请运行 {command} 重建，或换回原来的模型。",
+            f"The library {folder} was made by the embedder {made_by[0]} ({made_by[1]}-d), and "
+            f"the present one is {present[0]} ({present[1]}-d). Run `{command}` to make it anew, "
+            "or go back to the embedder that made it.",
         )
 
 
@@ -497,7 +519,9 @@ def _changed(documents: Iterable[Document], rows: Mapping[str, Row]) -> tuple[li
         if known and known.source != document.source:
             raise DocumentError(
                 f"文档编号 {document.id} 有两个来源：{known.source} 与 {document.source}。"
-                "请给其中一个改名，或先用 wenju remove 移除旧的。"
+                "请给其中一个改名，或先用 wenju remove 移除旧的。",
+                f"The document id {document.id} has two sources: {known.source} and "
+                f"{document.source}. Rename one, or remove the old one with `wenju remove` first.",
             )
         row = rows.get(document.id)
         if row and row.hash == content_hash(document):

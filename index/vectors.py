@@ -115,7 +115,10 @@ class VectorIndex:
         header, body = content[: _HEADER.size], content[_HEADER.size :]
         _, generation, dimension, _ = _HEADER.unpack(bytes(header).ljust(_HEADER.size, b"\0"))
         if header != _header(generation, dimension, body):
-            raise LibraryCorrupt(f"向量文件 {path} 已损坏。请运行 wenju rebuild 重建。")
+            raise LibraryCorrupt(
+                f"向量文件 {path} 已损坏。请运行 wenju rebuild 重建。",
+                f"The vector file {path} is damaged. Run `wenju rebuild` to make it anew.",
+            )
         loaded = cls(dimension)
         loaded._index = faiss.deserialize_index(np.frombuffer(body, np.uint8))
         loaded.generation = generation

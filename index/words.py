@@ -267,15 +267,16 @@ class WordIndex:
                 raise
             if "LockBusy" in str(error):
                 raise LibraryBusy(
-                    f"另一个进程正在写入 {self._folder}。请等它完成后再试。"
+                    f"另一个进程正在写入 {self._folder}。请等它完成后再试。",
+                    f"Another process is writing to {self._folder}. Try again when it is done.",
                 ) from error
             if isinstance(error, OSError) or re.search(r"os error|\bOs \{", str(error)):
                 raise LibraryError(
-                    f"无法读写词索引 {self._folder}：{error}。请检查磁盘空间和文件夹的权限。"
+                    f"无法读写词索引 {self._folder}：{error}。请检查磁盘空间和文件夹的权限。",
+                    f"The word index {self._folder} cannot be read or written: {error}. Check "
+                    "the free space and the folder's permissions.",
                 ) from error
-            raise LibraryCorrupt(
-                f"无法使用词索引 {self._folder}：{error}。请运行 wenju rebuild 重建。"
-            ) from error
+            raise _unusable(self._folder, str(error), str(error)) from error
 
 
 def _check_sums(folder: Path) -> None:
@@ -284,7 +285,7 @@ def _check_sums(folder: Path) -> None:
     tantivy does not by itself, and a damaged one can make it take all memory.
 
     Raises:
-        ValueError: a file is damaged.
+        LibraryCorrupt: a file is damaged.
     """
     meta = folder / "meta.json"
     if not meta.exists():
@@ -305,13 +306,20 @@ def _check_sum(path: Path) -> None:
     length = int.from_bytes(data[-8:-4], "little")
     end = len(data) - 8 - length
     if data[-4:] != _FOOTER_MAGIC or end < 0:
-        raise ValueError(f"{path.name} 不完整")
+        raise _unusable(path, "文件不完整", "the file is cut short")
     try:
         expected = json.loads(bytes(data[end:-8]))["crc"]
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path.name} 的结尾已损坏") from error
+        raise _unusable(path, "文件的结尾已损坏", "the file's end is damaged") from error
     if expected != crc32(data[:end]):
-        raise ValueError(f"{path.name} 的校验和不符")
+        raise _unusable(path, "校验和不符", "its checksum is wrong")
+
+
+def _unusable(path: Path, chinese: str, english: str) -> LibraryCorrupt:
+    return LibraryCorrupt(
+        f"无法使用词索引 {path}：{chinese}。请运行 wenju rebuild 重建。",
+        f"The word index {path} cannot be used: {english}. Run `wenju rebuild` to make it anew.",
+    )
 
 
 def _schema() -> tantivy.Schema:

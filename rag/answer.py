@@ -28,7 +28,7 @@ from rag.rarity import rarity
 from rag.reader import Reader, Span
 from rag.retrieve import reorder
 from rag.sentences import ScoredSentence, score_sentences
-from rag.settings import Settings
+from rag.settings import Language, Settings
 from rag.span_scorer import SpanScorer
 from rag.spans import Probe, probe
 from rag.summary import about, summarise, topic
@@ -169,7 +169,7 @@ class Chatbot:
         """Answer from `library`; `reader` finds the spans, `notices` go with every answer."""
         self.library = library
         self.settings = settings or Settings()
-        self._reader, warnings = (reader, ()) if reader else load_reader()
+        self._reader, warnings = (reader, ()) if reader else load_reader(self.settings.lang)
         self._calibration = calibration(self._reader.name)
         self._notices = (*notices, *warnings)
         self._say: Messages = messages(self.settings.lang)
@@ -196,7 +196,7 @@ class Chatbot:
             IndexingError: the library cannot be read.
         """
         clock = _Clock()
-        question = self._checked(question)
+        question = _checked(question)
         history = [Turn(turn.role, _readable(turn.content)) for turn in history]
         with clock.stage("follow_up"):
             meant = readings(question, history)
@@ -279,13 +279,6 @@ class Chatbot:
     def examples(self, count: int = 4) -> list[str]:
         """Return up to `count` questions that the library can answer."""
         return example_questions(self.library, count, self._say)
-
-    def _checked(self, question: str) -> str:
-        if not question.strip():
-            raise QuestionError(self._say.blank_question)
-        if len(question) > MAX_QUESTION_CHARS:
-            raise QuestionError(self._say.long_question.format(len(question), MAX_QUESTION_CHARS))
-        return _readable(question)
 
     def _introduction(self) -> str:
         titles = [document.title for document in self.library.documents()]
@@ -377,17 +370,33 @@ class Chatbot:
         )
 
 
+def _checked(question: str) -> str:
+    """Return a question that can be asked, what cannot be encoded in it replaced."""
+    if not question.strip():
+        raise QuestionError(
+            "问题是空的。请写下想问的内容。", "The question is blank. Write what you want to know."
+        )
+    if len(question) > MAX_QUESTION_CHARS:
+        raise QuestionError(
+            f"问题有 {len(question)} 个字，最多 {MAX_QUESTION_CHARS} 个。"
+            "请缩短问题；长文请先用 wenju add 加入资料库。",
+            f"The question has {len(question)} characters, at most {MAX_QUESTION_CHARS} are "
+            "taken. Shorten it; add long texts to the library with `wenju add` first.",
+        )
+    return _readable(question)
+
+
 def _readable(text: str) -> str:
     """Replace what cannot be encoded."""
     return _UNREADABLE.sub("\ufffd", text)
 
 
-def load_reader() -> tuple[Reader, tuple[str, ...]]:
-    """Return the trained reader, or the one by rules with a notice where its weights are bad."""
+def load_reader(lang: Language = "zh") -> tuple[Reader, tuple[str, ...]]:
+    """Return the trained reader, or the one by rules with a notice where it cannot be loaded."""
     try:
         return TrainedReader(), ()
     except ReaderError as error:
-        return SpanScorer(), (str(error),)
+        return SpanScorer(), (error.english if lang == "en" else str(error),)
 
 
 def answer(question: str, *, history: Sequence[Turn] = (), **settings: Any) -> Answer:

@@ -156,14 +156,14 @@ def _seed(library: DiskLibrary, progress: Progress | None, *, last_try: bool) ->
 def _cache_folder(documents: Sequence[Document], embedder: Embedder) -> Path:
     digest = hashlib.sha256(embedder.name.encode())
     for document in documents:
-        digest.update(f"\0{document.id}\0{document.text}".encode())
+        digest.update(f"\0{document.id}\0{document.source}\0{document.text}".encode())
     return user_cache_path("wenju", appauthor=False) / "evaluation" / digest.hexdigest()[:16]
 
 
 def _temporary_notice(error: LibraryError, settings: Settings) -> str:
     if settings.lang == "en":
         return (
-            f"The default library cannot be used ({error}); a temporary one with the seed "
+            f"The default library cannot be used ({error.english}); a temporary one with the seed "
             "article serves until the end. Name a folder that can be written with --library "
             "or WENJU_LIBRARY."
         )

@@ -2,16 +2,18 @@
 
     RagError
     ├── QuestionError     a question that cannot be asked: empty, too long
-    ├── ReaderError       the trained reader's weights are missing or broken
+    ├── ReaderError       the trained reader cannot be loaded
     ├── SettingsError     an unknown or impossible setting
     └── EvaluationError   a question set that cannot be read or used
 
-Every message says what happened, where, and what to do about it.
+Every message says what happened, where, and what to do about it, in Chinese and in English.
 """
 
+from index.errors import BilingualError
 
-class RagError(Exception):
-    """Root of all errors that `rag` raises; its text may be shown to the user."""
+
+class RagError(BilingualError):
+    """Root of all errors that `rag` raises."""
 
 
 class QuestionError(RagError):
@@ -19,7 +21,7 @@ class QuestionError(RagError):
 
 
 class ReaderError(RagError):
-    """The weights of the trained reader are missing or broken."""
+    """The trained reader cannot be loaded: its weights are bad, or what runs them is missing."""
 
 
 class SettingsError(RagError):

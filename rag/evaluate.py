@@ -74,6 +74,7 @@ def evaluate(
     seed: int = 0,
     settings: Mapping[str, Any] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    words_of: Callable[[Exception], str] = str,
 ) -> Report:
     """Ask every question and report how the answers, rankings, citations and refusals fared.
 
@@ -83,6 +84,7 @@ def evaluate(
     like rank by the answer's own hits; `with_rankings` adds the library's search for the
     question as resolved: fused, by the vectors alone and by the words alone. `settings` are
     written into the report beside the ones above. `progress` is called with (asked, all).
+    `words_of` gives what the report says of an error that a question raised.
     `rag.report.make_report` says over which questions each metric runs.
 
     Raises:
@@ -95,7 +97,7 @@ def evaluate(
     cases = _hide(cases, hold_out, seed) if hold_out else cases
     if given_document:
         cases = [replace(case, within=case.home or None) for case in cases]
-    examiner = _Examiner(answerer, library, with_rankings)
+    examiner = _Examiner(answerer, library, with_rankings, words_of)
     rows: list[Row] = []
     for case in cases:
         rows.append(examiner.examine(case))
@@ -125,14 +127,27 @@ def evaluate(
 
 def _check(questions: Sequence[Question], hold_out: float, given_document: bool) -> None:
     if not questions:
-        raise EvaluationError("没有要评测的问题。请检查问题集和问题数上限。")
+        raise EvaluationError(
+            "没有要评测的问题。请检查问题集和问题数上限。",
+            "There is no question to ask. Check the question set and the limit.",
+        )
     repeated = [key for key, n in Counter(q.id for q in questions).items() if n > 1]
     if repeated:
-        raise EvaluationError(f"编号“{repeated[0]}”的问题不止一个。请给每个问题一个不同的 id。")
+        raise EvaluationError(
+            f"编号“{repeated[0]}”的问题不止一个。请给每个问题一个不同的 id。",
+            f'Several questions have the id "{repeated[0]}". Give each an id of its own.',
+        )
     if not 0 <= hold_out <= 1:
-        raise EvaluationError(f"隐藏文档的比例须在 0 和 1 之间，而给的是 {hold_out}。")
+        raise EvaluationError(
+            f"隐藏文档的比例须在 0 和 1 之间，而给的是 {hold_out}。",
+            f"The share of hidden documents must lie between 0 and 1, and {hold_out} is given.",
+        )
     if hold_out and given_document:
-        raise EvaluationError("“只给所属文档”和“隐藏所属文档”不能同时用。请去掉其中一个。")
+        raise EvaluationError(
+            "“只给所属文档”和“隐藏所属文档”不能同时用。请去掉其中一个。",
+            "A question's document cannot be both hidden and the only one searched. Drop one of "
+            "the two options.",
+        )
 
 
 # Before asking: where the evidence stands
@@ -192,7 +207,9 @@ def _check_homes(questions: Sequence[Question], documents: frozenset[str]) -> No
         if question.document_id is not None and question.document_id not in documents:
             raise EvaluationError(
                 f"问题“{question.id}”的文档“{question.document_id}”不在资料库里。"
-                "请先把它加入资料库，或改正 document。"
+                "请先把它加入资料库，或改正 document。",
+                f'The document "{question.document_id}" of the question "{question.id}" is not '
+                'in the library. Add it first, or correct "document".',
             )
 
 
@@ -206,7 +223,10 @@ def _check_evidence(
             if not spans:
                 raise EvaluationError(
                     f"问题“{question.id}”的证据“{evidence}”不在资料库的原文里。"
-                    "证据须逐字抄自原文；请改正它，或换用收有原文的资料库。"
+                    "证据须逐字抄自原文；请改正它，或换用收有原文的资料库。",
+                    f'The evidence "{evidence}" of the question "{question.id}" does not stand '
+                    "in any text of the library. It has to be copied verbatim: correct it, or "
+                    "use a library that holds its source.",
                 )
 
 
@@ -214,7 +234,11 @@ def _hide(cases: Sequence[_Case], share: float, seed: int) -> list[_Case]:
     """Return the cases with the documents of a random share of the eligible hidden."""
     eligible = [at for at, case in enumerate(cases) if case.answerable and case.home]
     if not eligible:
-        raise EvaluationError("没有可以隐藏文档的问题：要有答案，并且知道它的文档。")
+        raise EvaluationError(
+            "没有可以隐藏文档的问题：要有答案，并且知道它的文档。请换一个问题集，或不隐藏文档。",
+            "There is no question whose document could be hidden: it needs an answer and a "
+            "document that is known. Use another question set, or hide none.",
+        )
     chosen = set(random.Random(seed).sample(eligible, round(share * len(eligible))))
     return [replace(case, hidden=at in chosen) for at, case in enumerate(cases)]
 
@@ -225,8 +249,15 @@ def _hide(cases: Sequence[_Case], share: float, seed: int) -> list[_Case]:
 class _Examiner:
     """Asks one question after another and scores each into a Row."""
 
-    def __init__(self, answerer: Answerer, library: Library, with_rankings: bool) -> None:
+    def __init__(
+        self,
+        answerer: Answerer,
+        library: Library,
+        with_rankings: bool,
+        words_of: Callable[[Exception], str],
+    ) -> None:
         self._answerer = answerer
+        self._words_of = words_of
         self._library = library
         self._modes = _MODES if with_rankings else ()
         self._all_passages = library.info().passages
@@ -265,7 +296,7 @@ class _Examiner:
                 exclude_documents=case.without,
             )
         except Exception as error:  # noqa: BLE001 - whatever a system raises counts against it
-            return None, f"{type(error).__name__}: {error}"
+            return None, f"{type(error).__name__}: {self._words_of(error)}"
         self.models.add(answer.model)
         return answer, ""
 

@@ -11,8 +11,6 @@ from typing import Literal
 class Messages:
     """The sentences of one language; `{}` are filled in by the caller."""
 
-    blank_question: str
-    long_question: str
     nothing_to_search: str
     refused: str
     refused_missing: str
@@ -30,8 +28,6 @@ class Messages:
 
 
 _CHINESE = Messages(
-    blank_question="问题是空的。请写下想问的内容。",
-    long_question="问题有 {} 个字，最多 {} 个。请缩短问题；长文请先用 wenju add 加入文档库。",
     nothing_to_search="没有可查的文档。请先用 wenju add 加入文档，或放宽文档范围。",
     refused="文档里没有说到这一点。下面是意思最接近的一段，供您判断。",
     refused_missing="文档里没有说到这一点：其中从未提及{}。下面是意思最接近的一段，供您判断。",
@@ -41,9 +37,6 @@ _CHINESE = Messages(
     about_heading="“{}”讲了什么？",
 )
 _ENGLISH = Messages(
-    blank_question="The question is blank. Write what you want to know.",
-    long_question="The question has {} characters, at most {} are taken. Shorten it; add long "
-    "texts to the library with `wenju add` first.",
     nothing_to_search="There is no document to search. Add some with `wenju add`, or allow more "
     "documents.",
     refused="The documents do not say. The passage nearest in meaning follows.",

@@ -7,6 +7,7 @@ import json
 import random
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -59,17 +60,22 @@ def read_questions(path: Path) -> list[Question]:
     for number, line in enumerate(_read_text(path).split("\n"), 1):
         if not line.strip():
             continue
-        where = f"{path} 第 {number} 行"
-        question = _question(_json_object(line, where), where)
-        if question.id in line_of:
-            raise EvaluationError(
-                f"{where}：编号“{question.id}”已在第 {line_of[question.id]} 行用过。"
-                "请给每个问题一个不同的 id。"
-            )
+        with _placed(f"{path} 第 {number} 行", f"{path}, line {number}"):
+            question = _question(_json_object(line))
+            if question.id in line_of:
+                raise EvaluationError(
+                    f"编号“{question.id}”已在第 {line_of[question.id]} 行用过。"
+                    "请给每个问题一个不同的 id。",
+                    f'The id "{question.id}" is used in line {line_of[question.id]} already. '
+                    "Give each question an id of its own.",
+                )
         line_of[question.id] = number
         questions.append(question)
     if not questions:
-        raise EvaluationError(f"{path} 里没有问题。请每行写一个 JSON 问题。")
+        raise EvaluationError(
+            f"{path} 里没有问题。请每行写一个 JSON 问题。",
+            f"There are no questions in {path}. Write one in JSON on each line.",
+        )
     return questions
 
 
@@ -85,7 +91,13 @@ def read_squad(path: Path) -> tuple[list[Document], list[Question]]:
     Raises:
         EvaluationError: the file cannot be read or has another layout.
     """
-    squad = _json_object(_read_text(path), str(path))
+    text = _read_text(path)
+    with _placed(str(path), str(path)):
+        # The same file has the same source, however its path is typed.
+        return _squad(_json_object(text), path.resolve())
+
+
+def _squad(squad: Mapping[str, Any], source: Path) -> tuple[list[Document], list[Question]]:
     documents: dict[str, Document] = {}
     questions: dict[str, Question] = {}
     try:
@@ -93,18 +105,22 @@ def read_squad(path: Path) -> tuple[list[Document], list[Question]]:
             document_id = _unused(str(paragraph.get("id", fallback_id)), documents)
             text = _normal_newlines(paragraph["context"])
             documents[document_id] = Document(
-                id=document_id, title=document_id, text=text, source=f"{path}#{document_id}"
+                id=document_id, title=document_id, text=text, source=f"{source}#{document_id}"
             )
             for record in paragraph["qas"]:
                 question_id = _unused(str(record.get("id", f"{document_id}-q")), questions)
                 questions[question_id] = _squad_question(record, question_id, document_id, text)
     except (KeyError, TypeError, AttributeError) as error:
         raise EvaluationError(
-            f"{path} 不是 SQuAD 格式：{error!r}。"
-            "需要 data[].paragraphs[]，每段有 context 和 qas，每问有 question 和 answers[].text。"
+            f"不是 SQuAD 格式：{error!r}。"
+            "需要 data[].paragraphs[]，每段有 context 和 qas，每问有 question 和 answers[].text。",
+            f"It is not in SQuAD's layout: {error!r}. It needs data[].paragraphs[], each with "
+            "context and qas, and in those question and answers[].text.",
         ) from error
     if not questions:
-        raise EvaluationError(f"{path} 里没有问题。")
+        raise EvaluationError(
+            "里面没有问题。请换一个文件。", "It holds no questions. Name another file."
+        )
     return list(documents.values()), list(questions.values())
 
 
@@ -119,7 +135,10 @@ def sample_questions(
     if limit is None or limit >= len(questions):
         return list(questions)
     if limit < 1:
-        raise EvaluationError(f"问题数上限须为正整数，而给的是 {limit}。")
+        raise EvaluationError(
+            f"问题数上限须为正整数，而给的是 {limit}。",
+            f"The limit of questions must be a positive integer, and {limit} is given.",
+        )
     if seed is None:
         return list(questions[:limit])
     chosen = sorted(random.Random(seed).sample(range(len(questions)), limit))
@@ -133,71 +152,104 @@ def _read_text(path: Path) -> str:
             data = gzip.decompress(data)
         return data.decode("utf-8-sig")
     except FileNotFoundError as error:
-        raise EvaluationError(f"找不到问题集 {path}。请检查路径。") from error
+        raise EvaluationError(
+            f"找不到问题集 {path}。请检查路径。",
+            f"There is no question set {path}. Check the path.",
+        ) from error
     except UnicodeDecodeError as error:
-        raise EvaluationError(f"{path} 不是 UTF-8 文本。请另存为 UTF-8。") from error
+        raise EvaluationError(
+            f"{path} 不是 UTF-8 文本。请另存为 UTF-8。",
+            f"{path} is no text in UTF-8. Save it as UTF-8.",
+        ) from error
     except (OSError, EOFError, zlib.error) as error:
-        raise EvaluationError(f"读不了问题集 {path}：{error}。") from error
+        raise EvaluationError(
+            f"读不了问题集 {path}：{error}。请检查这个文件。",
+            f"The question set {path} cannot be read: {error}. Check this file.",
+        ) from error
 
 
-def _json_object(text: str, where: str) -> dict[str, Any]:
+@contextmanager
+def _placed(chinese: str, english: str) -> Iterator[None]:
+    """Say in front of an error where it was found."""
+    try:
+        yield
+    except EvaluationError as error:
+        raise EvaluationError(f"{chinese}：{error}", f"{english}: {error.english}") from error
+
+
+def _json_object(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
-        raise EvaluationError(f"{where}：不是 JSON（{error}）。") from error
+        raise EvaluationError(
+            f"不是 JSON（{error}）。请改正。", f"It is no JSON ({error}). Correct it."
+        ) from error
     if not isinstance(value, dict):
-        raise EvaluationError(f"{where}：应是一个 JSON 对象，即 {{…}}。")
+        raise EvaluationError(
+            "应是一个 JSON 对象，即 {…}。", "It should be a JSON object, that is, {…}."
+        )
     return value
 
 
-def _question(record: Mapping[str, Any], where: str) -> Question:
-    question = _field(record, "question", str, where)
+def _question(record: Mapping[str, Any]) -> Question:
+    question = _field(record, "question", str)
     if not question.strip():
-        raise EvaluationError(f"{where}：question 是空的。")
+        raise EvaluationError(
+            "question 是空的。请写上问题。", '"question" is blank. Write the question.'
+        )
     return Question(
-        id=_field(record, "id", str, where),
+        id=_field(record, "id", str),
         question=question,
-        answers=_strings(record, "answers", where),
-        evidence=_strings(record, "evidence", where),
-        answerable=_field(record, "answerable", bool, where, default=True),
-        kind=_field(record, "kind", str, where, default="fact"),
-        history=tuple(_turn(turn, where) for turn in _field(record, "history", list, where, [])),
-        document_id=_field(record, "document", str, where) if "document" in record else None,
+        answers=_strings(record, "answers"),
+        evidence=_strings(record, "evidence"),
+        answerable=_field(record, "answerable", bool, default=True),
+        kind=_field(record, "kind", str, default="fact"),
+        history=tuple(_turn(turn) for turn in _field(record, "history", list, [])),
+        document_id=_field(record, "document", str) if "document" in record else None,
     )
 
 
-_TYPE_NAMES = {str: "字符串", bool: "true 或 false", list: "列表"}
+_TYPE_NAMES = {
+    str: ("字符串", "a string"),
+    bool: ("true 或 false", "true or false"),
+    list: ("列表", "a list"),
+}
 
 
 def _field(
-    record: Mapping[str, Any],
-    name: str,
-    kind: type[_Value],
-    where: str,
-    default: _Value | None = None,
+    record: Mapping[str, Any], name: str, kind: type[_Value], default: _Value | None = None
 ) -> _Value:
     value = record.get(name, default)
     if not isinstance(value, kind):
-        found = "这里没有" if value is None else f"它是 {value!r}"
-        raise EvaluationError(f"{where}：{name} 应是{_TYPE_NAMES[kind]}，而{found}。")
+        chinese, english = _TYPE_NAMES[kind]
+        missing = value is None
+        raise EvaluationError(
+            f"{name} 应是{chinese}，而{'这里没有' if missing else f'它是 {value!r}'}。",
+            f'"{name}" should be {english}, and {"is missing" if missing else f"is {value!r}"}.',
+        )
     return value
 
 
-def _strings(record: Mapping[str, Any], name: str, where: str) -> tuple[str, ...]:
-    values = _field(record, name, list, where, [])
+def _strings(record: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    values = _field(record, name, list, [])
     if not all(isinstance(value, str) and value.strip() for value in values):
-        raise EvaluationError(f"{where}：{name} 应是非空字符串的列表，而它是 {values!r}。")
+        raise EvaluationError(
+            f"{name} 应是非空字符串的列表，而它是 {values!r}。",
+            f'"{name}" should be a list of strings that are not blank, and is {values!r}.',
+        )
     return tuple(values)
 
 
-def _turn(turn: object, where: str) -> Turn:
+def _turn(turn: object) -> Turn:
     match turn:
         case {"role": ("user" | "assistant") as role, "content": str(content)}:
             return Turn(role=role, content=content)
         case _:
             raise EvaluationError(
-                f"{where}：history 的每一项应是"
-                f'{{"role": "user" 或 "assistant", "content": "…"}}，而有一项是 {turn!r}。'
+                f'history 的每一项应是{{"role": "user" 或 "assistant", "content": "…"}}，'
+                f"而有一项是 {turn!r}。",
+                f'Each of "history" should be {{"role": "user" or "assistant", "content": "…"}}, '
+                f"and one is {turn!r}.",
             )
 
 
@@ -215,7 +267,9 @@ def _squad_question(
     answerable = not record.get("is_impossible", False)
     if answerable and not answers:
         raise EvaluationError(
-            f"问题“{question_id}”没有答案。答不出的问题请标 is_impossible: true。"
+            f"问题“{question_id}”没有答案。答不出的问题请标 is_impossible: true。",
+            f'The question "{question_id}" has no answer. Mark one that cannot be answered by '
+            "is_impossible: true.",
         )
     return Question(
         id=question_id,

@@ -327,9 +327,15 @@ def below(report: Report, minimums: Mapping[str, float]) -> list[Shortfall]:
     """
     for name in minimums:
         if name not in METRICS:
-            raise EvaluationError(f"没有“{name}”这个指标。可用的有：{'、'.join(METRICS)}。")
+            raise EvaluationError(
+                f"没有“{name}”这个指标。可用的有：{'、'.join(METRICS)}。",
+                f'There is no metric "{name}". Those that there are: {", ".join(METRICS)}.',
+            )
         if name in LOWER_IS_BETTER:
-            raise EvaluationError(f"指标“{name}”越小越好，不能给它设下限。")
+            raise EvaluationError(
+                f"指标“{name}”越小越好，不能给它设下限。请去掉它。",
+                f'Less is better of the metric "{name}", so that it has no minimum. Drop it.',
+            )
     return [
         Shortfall(name, value, minimum)
         for name, minimum in minimums.items()
@@ -375,11 +381,20 @@ def read_report(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise EvaluationError(f"找不到评测报告 {path}。请检查路径。") from error
+        raise EvaluationError(
+            f"找不到评测报告 {path}。请检查路径。", f"There is no report {path}. Check the path."
+        ) from error
     except (OSError, ValueError) as error:
-        raise EvaluationError(f"读不了评测报告 {path}：{error}。") from error
+        raise EvaluationError(
+            f"读不了评测报告 {path}：{error}。请给出 wenju eval --json 写的文件。",
+            f"The report {path} cannot be read: {error}. Name a file that `wenju eval --json` "
+            "wrote.",
+        ) from error
     if not isinstance(data, dict) or not {"metrics", "rows"} <= data.keys():
-        raise EvaluationError(f"{path} 不是评测报告。请给出 wenju eval --json 写的文件。")
+        raise EvaluationError(
+            f"{path} 不是评测报告。请给出 wenju eval --json 写的文件。",
+            f"{path} is no report. Name a file that `wenju eval --json` wrote.",
+        )
     return data
 
 
@@ -396,7 +411,9 @@ def compare(report: Report, baseline: Mapping[str, Any], *, seed: int = 0) -> Co
         correct_before = {key: scores["correct"] for key, scores in before.items()}
     except (KeyError, TypeError, ValueError) as error:
         raise EvaluationError(
-            f"用来比较的评测报告残缺（{error!r}）。请用 wenju eval --json 重新生成。"
+            f"用来比较的评测报告残缺（{error!r}）。请用 wenju eval --json 重新生成。",
+            f"The report to compare with is incomplete ({error!r}). Make it anew with "
+            "`wenju eval --json`.",
         ) from error
     shared = [key for key in now if key in before]
     weights = resamples(len(shared), seed=seed) if shared else np.ones((1, 0))

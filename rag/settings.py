@@ -49,7 +49,7 @@ class Settings:
 
     def _require(self, name: str, holds: bool, allowed: str) -> None:
         if not holds:
-            raise SettingsError(_impossible(name, getattr(self, name), allowed, self.lang))
+            raise _impossible(name, getattr(self, name), allowed)
 
     @classmethod
     def from_environment(
@@ -63,15 +63,14 @@ class Settings:
             SettingsError: a name is unknown, or a value impossible.
         """
         environ = os.environ if environ is None else environ
-        lang = language(environ)
         said = {
             name.removeprefix(_PREFIX).lower(): value.strip()
             for name, value in environ.items()
             if name.startswith(_PREFIX) and value.strip()
         }
-        _refuse_unknown(said, lambda name: _PREFIX + name.upper(), lang)
-        _refuse_unknown(overrides, str, lang)
-        values = {name: _read(name, text, lang) for name, text in said.items()}
+        _refuse_unknown(said, lambda name: _PREFIX + name.upper())
+        _refuse_unknown(overrides, str)
+        values = {name: _read(name, text) for name, text in said.items()}
         values |= {name: value for name, value in overrides.items() if value is not None}
         if "library" in values:
             values["library"] = Path(values["library"]).expanduser()
@@ -93,28 +92,28 @@ _READERS: Mapping[str, tuple[Callable[[str], Any], str]] = {
 """How a variable's text is read, where it is not a plain string, and what it may be."""
 
 
-def _read(name: str, text: str, lang: Language) -> Any:
+def _read(name: str, text: str) -> Any:
     reader, allowed = _READERS.get(name, (str, ""))
     try:
         return reader(text)
     except ValueError as exc:
-        raise SettingsError(_impossible(_PREFIX + name.upper(), text, allowed, lang)) from exc
+        raise _impossible(_PREFIX + name.upper(), text, allowed) from exc
 
 
-def _refuse_unknown(names: Iterable[str], shown: Callable[[str], str], lang: Language) -> None:
+def _refuse_unknown(names: Iterable[str], shown: Callable[[str], str]) -> None:
     known = [field.name for field in fields(Settings)]
     for name in names:
         if name in known:
             continue
         near = ", ".join(shown(match) for match in get_close_matches(name, known) or known)
         raise SettingsError(
-            f"There is no setting {shown(name)}; did you mean: {near}?"
-            if lang == "en"
-            else f"没有 {shown(name)} 这项设置；您要的是不是：{near}？"
+            f"没有 {shown(name)} 这项设置；您要的是不是：{near}？",
+            f"There is no setting {shown(name)}; did you mean: {near}?",
         )
 
 
-def _impossible(name: str, value: object, allowed: str, lang: Language) -> str:
-    if lang == "en":
-        return f"The setting {name} cannot be {value!r}; use {allowed}."
-    return f"设置 {name} 不能是 {value!r}；可以是 {allowed}。"
+def _impossible(name: str, value: object, allowed: str) -> SettingsError:
+    return SettingsError(
+        f"设置 {name} 不能是 {value!r}；可以是 {allowed}。",
+        f"The setting {name} cannot be {value!r}; use {allowed}.",
+    )

@@ -79,7 +79,7 @@ class TrainedReader:
         """Load the weights that ship with the package.
 
         Raises:
-            ReaderError: the weights are missing or broken.
+            ReaderError: the weights are missing or broken, or onnxruntime cannot be imported.
         """
         self._session, self._ids, self._pieces = _load()
         self._scorer = SpanScorer()
@@ -216,9 +216,15 @@ def whole_measure(span: Span) -> Span:
 
 @cache
 def _load() -> tuple[Any, dict[str, int], Any]:
-    import onnxruntime  # noqa: PLC0415 - takes a moment to load
-    from tokenizers.models import Unigram  # noqa: PLC0415
-
+    try:
+        import onnxruntime  # noqa: PLC0415 - takes a moment to load
+        from tokenizers.models import Unigram  # noqa: PLC0415
+    except ImportError as error:
+        raise ReaderError(
+            f"阅读模型无法运行：{error}。改用规则抽取；请重新安装 wenju。",
+            f"The reading model cannot run: {error}. Extraction by rules stands in; reinstall "
+            "wenju.",
+        ) from error
     with resources.as_file(resources.files("rag")) as folder:
         _check(folder)
         options = onnxruntime.SessionOptions()
@@ -228,7 +234,7 @@ def _load() -> tuple[Any, dict[str, int], Any]:
                 str(folder / MODEL), options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # onnxruntime's errors share no base class of their own
-            raise ReaderError(_broken(folder / MODEL)) from error
+            raise _broken(folder / MODEL) from error
         lines = (folder / VOCABULARY).read_text("utf-8").split("\n")[:-1]
     rows = [line.split("\t") for line in lines]
     pieces = Unigram([(row[0], float(row[1])) for row in rows if len(row) > 1], 0)
@@ -243,10 +249,14 @@ def _check(folder: Path) -> None:
         found = {n: hashlib.sha256((folder / n).read_bytes()).hexdigest() for n in wanted}
         _ = (folder / VOCABULARY).stat()
     except (OSError, ValueError) as error:
-        raise ReaderError(_broken(folder / MODEL)) from error
+        raise _broken(folder / MODEL) from error
     if MODEL not in wanted or found != wanted:
-        raise ReaderError(_broken(folder / MODEL))
+        raise _broken(folder / MODEL)
 
 
-def _broken(path: Path) -> str:
-    return f"阅读模型缺失或损坏：{path}。改用规则抽取；请重新安装 wenju。"
+def _broken(path: Path) -> ReaderError:
+    return ReaderError(
+        f"阅读模型缺失或损坏：{path}。改用规则抽取；请重新安装 wenju。",
+        f"The reading model is missing or damaged: {path}. Extraction by rules stands in; "
+        "reinstall wenju.",
+    )

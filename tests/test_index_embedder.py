@@ -220,7 +220,7 @@ def test_a_model_that_fails_is_said(
         raise RuntimeError("CUDA out of memory.\nmore")
 
     monkeypatch.setattr(transformer._model, "encode_document", fail)
-    with pytest.raises(EmbedderError, match=r"运行失败：CUDA out of memory\.。.*--batch-size"):
+    with pytest.raises(EmbedderError, match=r"运行失败：CUDA out of memory\.。.*WENJU_BATCH_SIZE"):
         transformer.embed_passages(["你好"])
 
 

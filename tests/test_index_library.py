@@ -409,7 +409,7 @@ def test_a_rebuild_that_fails_changes_nothing(
     expected = library.search("教育小镇与高铁", 9)
 
     def fail(_: object) -> None:
-        raise EmbedderError("坏了")
+        raise EmbedderError("坏了", "It broke.")
 
     monkeypatch.setattr(embedder, "embed_passages", fail)
     with pytest.raises(EmbedderError):

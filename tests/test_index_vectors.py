@@ -76,7 +76,7 @@ def test_a_change_that_fails_leaves_nothing_half_done() -> None:
 
     def failing() -> Iterator[Page]:
         yield keys(2000), rows[:1]
-        raise LibraryCorrupt("damaged")
+        raise LibraryCorrupt("坏了", "damaged")
 
     with pytest.raises(LibraryCorrupt):
         index.change(keys(1000), failing(), generation=8)

@@ -136,23 +136,18 @@ def test_real_answers_survive_json(ruled: Chatbot) -> None:
 
 
 @pytest.mark.parametrize("question", ["", " ", "\n\t", "\u3000\u3000", "\xa0"])
-@pytest.mark.parametrize(("lang", "words"), [("zh", "问题是空的"), ("en", "The question is blank")])
-def test_a_blank_question_is_refused_in_the_readers_language(
-    library: DiskLibrary, question: str, lang: str, words: str
-) -> None:
-    settings = Settings(lang="en" if lang == "en" else "zh")
-    with pytest.raises(QuestionError, match=words):
-        bot(library, settings=settings).ask(question)
+def test_a_blank_question_is_refused(library: DiskLibrary, question: str) -> None:
+    with pytest.raises(QuestionError, match="问题是空的") as raised:
+        bot(library).ask(question)
+    assert "The question is blank" in raised.value.english
 
 
-@pytest.mark.parametrize(("lang", "words"), [("zh", "问题有 100000 个字"), ("en", "100000 char")])
-def test_a_question_of_100_000_characters_is_refused(
-    library: DiskLibrary, lang: str, words: str
-) -> None:
-    settings = Settings(lang="en" if lang == "en" else "zh")
-    with pytest.raises(QuestionError, match=words) as raised:
-        bot(library, settings=settings).ask("问" * 100_000)
-    assert str(MAX_QUESTION_CHARS) in str(raised.value)
+def test_a_question_of_100_000_characters_is_refused(library: DiskLibrary) -> None:
+    with pytest.raises(QuestionError, match="问题有 100000 个字") as raised:
+        bot(library).ask("问" * 100_000)
+    assert "100000 characters" in raised.value.english
+    for told in (str(raised.value), raised.value.english):
+        assert str(MAX_QUESTION_CHARS) in told
     assert isinstance(raised.value, RagError)
 
 

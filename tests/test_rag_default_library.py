@@ -93,7 +93,7 @@ def test_it_waits_for_a_process_that_is_making_it(
     def busy_at_first(self: DiskLibrary, *args: object, **kwargs: object) -> object:
         calls.append(1)
         if len(calls) < 3:
-            raise LibraryBusy("busy")
+            raise LibraryBusy("忙", "busy")
         return add(self, *args, **kwargs)  # type: ignore[arg-type]
 
     monkeypatch.setattr(DiskLibrary, "add", busy_at_first)
@@ -104,7 +104,7 @@ def test_it_waits_for_a_process_that_is_making_it(
 
 def test_it_does_not_wait_for_ever(new_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def busy(*_: object, **__: object) -> None:
-        raise LibraryBusy("busy")
+        raise LibraryBusy("忙", "busy")
 
     monkeypatch.setattr(DiskLibrary, "add", busy)
     monkeypatch.setattr(module, "_SEEDING_S", 0.0)
@@ -134,6 +134,8 @@ def test_the_notice_is_in_english_for_readers_of_english(unwritable: Path) -> No
     library, (notice,) = default_library(Settings(lang="en"))
     library.close()
     assert "a temporary one with the seed article serves" in notice
+    assert "cannot be read or written" in notice
+    assert "无法" not in notice
 
 
 def test_what_must_last_is_not_put_into_a_temporary_folder(unwritable: Path) -> None:
@@ -190,6 +192,13 @@ def test_a_corpus_is_embedded_once(new_home: Path, letters: LetterEmbedder) -> N
     assert letters.texts_embedded == embedded > 0
     with corpus_library(documents[:2], None, letters) as library:
         assert len(library.documents()) == 2
+
+
+def test_a_corpus_that_was_moved_is_taken_as_well(new_home: Path, letters: LetterEmbedder) -> None:
+    for source in ("/before", "/after"):
+        document = Document("d", "d", "一篇文章。", source)
+        with corpus_library([document], None, letters) as library:
+            assert library.document("d").source == source
 
 
 def test_a_corpus_goes_where_it_is_told(tmp_path: Path, letters: LetterEmbedder) -> None:

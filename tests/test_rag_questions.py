@@ -82,7 +82,8 @@ def test_a_bad_line_is_named_by_its_number(tmp_path: Path, line: str, complaint:
     path = write_lines(tmp_path / "q.jsonl", GOOD, "", line)
     with pytest.raises(EvaluationError) as caught:
         read_questions(path)
-    assert f"{path} 第 3 行" in str(caught.value)
+    assert str(caught.value).startswith(f"{path} 第 3 行：")
+    assert caught.value.english.startswith(f"{path}, line 3: ")
     assert complaint in str(caught.value)
 
 
@@ -160,6 +161,18 @@ def test_each_squad_paragraph_is_a_document_of_its_own(tmp_path: Path) -> None:
     ]
 
 
+def test_a_squad_file_has_one_source_however_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {"id": "q", "question": "谁？", "answers": [{"text": "甲"}]}
+    path = write_squad(tmp_path / "s.json", paragraph("甲。", asked, id="P"))
+    (tmp_path / "folder").mkdir()
+    monkeypatch.chdir(tmp_path)
+    paths = (path, Path("s.json"), Path("folder/../s.json"))
+    sources = [read_squad(each)[0][0].source for each in paths]
+    assert sources == [f"{path.resolve()}#P"] * 3
+
+
 def test_squad_ids_that_occur_twice_are_told_apart(tmp_path: Path) -> None:
     asked = {"id": "q", "question": "谁？", "answers": [{"text": "甲"}]}
     path = write_squad(
@@ -186,8 +199,10 @@ def test_squad_ids_that_occur_twice_are_told_apart(tmp_path: Path) -> None:
 )
 def test_a_file_of_another_layout(tmp_path: Path, content: str, complaint: str) -> None:
     path = write_lines(tmp_path / "s.json", content)
-    with pytest.raises(EvaluationError, match=complaint):
+    with pytest.raises(EvaluationError, match=complaint) as caught:
         read_squad(path)
+    assert str(caught.value).startswith(f"{path}：")
+    assert caught.value.english.startswith(f"{path}: ")
 
 
 def test_sampling_keeps_the_order_and_repeats_by_seed() -> None:

@@ -17,8 +17,11 @@ from asking import FEES, PAIRS, TOWN, asked, document, scored, span
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rag import trained_reader
+from rag.answer import load_reader
 from rag.reader import Reader, Span
 from rag.sentences import ScoredSentence
+from rag.settings import Language
 from rag.span_scorer import SENTENCES_READ, SpanScorer
 from rag.trained_reader import DIGEST, MODEL, VOCABULARY, TrainedReader, whole_measure
 
@@ -249,6 +252,18 @@ def test_rules_stand_in_with_a_notice(damaged: dict[str, list[str]]) -> None:
     (notice,) = damaged["notices"]
     assert MODEL in notice
     assert "重新安装" in notice
+
+
+@pytest.mark.parametrize(("lang", "words"), [("zh", "改用规则抽取"), ("en", "by rules stands in")])
+def test_rules_stand_in_where_the_runtime_cannot_be_imported(
+    lang: Language, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trained_reader, "_load", trained_reader._load.__wrapped__)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    stand_in, (notice,) = load_reader(lang)
+    assert stand_in.name == "spans"
+    assert "onnxruntime" in notice
+    assert words in notice
 
 
 def test_the_digest_that_ships_names_both_files() -> None:

@@ -25,7 +25,7 @@ from rag.errors import QuestionError, RagError, SettingsError
 from rag.settings import Settings
 from ui.errors import UiError
 from ui.evaluation import evaluate_questions
-from ui.language import say
+from ui.language import error_message, say
 from ui.opening import embedding_bar, library_of
 from ui.options import DeviceOption, DtypeOption, EmbedderOption, JsonFlag, LibraryOption
 from ui.terminal import show_answer, stdout, table, tell, tolerate_encodings
@@ -70,10 +70,10 @@ def run(args: list[str]) -> int:
         tell(usage_message(error))
         return WRONG_USE
     except (QuestionError, SettingsError) as error:
-        tell(str(error))
+        tell(error_message(error))
         return WRONG_USE
     except (IndexingError, RagError, UiError) as error:
-        tell(str(error))
+        tell(error_message(error))
         return FAILED
     except BrokenPipeError:
         # Whoever read the output has seen enough; Python must not complain at exit either.
@@ -200,7 +200,7 @@ def add(
     def note(error: DocumentError) -> None:
         errors.append(error)
         if len(errors) <= _SHOWN_ERRORS:
-            tell(str(error))
+            tell(error_message(error))
 
     settings = Settings.from_environment(
         library=library, embedder=embedder, device=device, dtype=dtype
@@ -215,7 +215,7 @@ def add(
             )
         )
     if as_json:
-        _print_json(asdict(report) | {"errors": [str(error) for error in errors]})
+        _print_json(asdict(report) | {"errors": [error_message(error) for error in errors]})
     else:
         stdout().print(
             say(

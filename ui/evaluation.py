@@ -22,12 +22,12 @@ from rag.default_library import (
 from rag.evaluate import evaluate
 from rag.questions import Question, read_questions, read_squad, sample_questions
 from rag.report import LOWER_IS_BETTER, METRICS, below, compare, read_report
-from rag.report_page import to_html
 from rag.settings import Settings
 from ui.errors import ReportError
-from ui.language import say
+from ui.language import error_message, say
 from ui.opening import embedding_bar, library_of
 from ui.options import DeviceOption, DtypeOption, EmbedderOption, LibraryOption
+from ui.report_page import to_html
 from ui.report_tables import shortfall_message, show_report
 from ui.terminal import progress_bar, stdout, tell
 from ui.version import version
@@ -149,6 +149,7 @@ def evaluate_questions(
             seed=sample_seed or 0,
             settings=_described(settings, questions or squad, limit, sample_seed),
             progress=progress,
+            words_of=error_message,
         )
     comparison = compare(report, older) if older else None
     if json_out != Path("-"):

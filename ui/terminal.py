@@ -128,7 +128,7 @@ def _show_refusal(console: Console, answer: Answer) -> None:
     console.print(Text(safe(answer.refusal_reason), style="bold yellow"))
     if answer.missing_terms:
         label = say("文档从未提到：", "Never mentioned in the documents: ")
-        _line(console, label, "、".join(answer.missing_terms))
+        _line(console, label, say("、", ", ").join(answer.missing_terms))
     if answer.hits:
         nearest = answer.hits[0].passage
         where = f"{nearest.document_id} {nearest.start}-{nearest.end}"

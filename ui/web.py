@@ -16,7 +16,7 @@ from rag.answer import MAX_QUESTION_CHARS, Chatbot
 from rag.errors import RagError
 from rag.follow_up import Turn
 from ui.errors import PageError
-from ui.language import say
+from ui.language import error_message, say
 from ui.render import answer_markdown, escape
 from ui.terminal import tell
 
@@ -122,7 +122,7 @@ def _responder(chatbot: Chatbot) -> Callable[..., Iterator[_Update]]:
                 said = [Turn("user", question), Turn("assistant", answer.text)]
                 yield "", [*shown, _message("assistant", answer_markdown(answer))], turns + said
         except (IndexingError, RagError) as error:
-            yield "", [*shown, _message("assistant", escape(str(error)))], turns
+            yield "", [*shown, _message("assistant", escape(error_message(error)))], turns
 
     return respond
 

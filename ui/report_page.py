@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from rag.report import KIND_METRICS, METRICS, REASONS, Comparison, Report, Row, figure
+from ui.language import say
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8881; --bad: #c0392b; }
@@ -22,7 +23,7 @@ article { border: 1px solid var(--line); border-radius: .5rem;
   padding: .6rem 1rem; margin: .8rem 0; }
 article h3 { font-size: 1rem; margin: 0 0 .4rem; }
 .reason { color: var(--bad); }
-dl { display: grid; grid-template-columns: 6em 1fr; gap: .2rem .8rem; margin: 0; }
+dl { display: grid; grid-template-columns: 7em 1fr; gap: .2rem .8rem; margin: 0; }
 dt { opacity: .7; } dd { margin: 0; overflow-wrap: anywhere; }
 """
 
@@ -30,18 +31,28 @@ dt { opacity: .7; } dd { margin: 0; overflow-wrap: anywhere; }
 def to_html(report: Report, comparison: Comparison | None = None) -> str:
     """Return the report as a page: figures with intervals, kinds, latency, every failure."""
     failures = report.failures
+    title = say("问据评测", "Wenju evaluation")
+    heading = say(
+        f"{len(report.rows)} 个问题，{len(failures)} 个有问题",
+        f"{len(report.rows)} questions, {len(failures)} failed",
+    )
+    none = f"<p>{say('没有。', 'None.')}</p>"
     return "\n".join(
         (
-            '<!doctype html>\n<html lang="zh-CN">\n<head>\n<meta charset="utf-8">',
+            f'<!doctype html>\n<html lang="{say("zh-CN", "en")}">\n<head>\n<meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>问据评测</title>\n<style>{_STYLE}</style>\n</head>\n<body>",
-            f"<h1>问据评测：{len(report.rows)} 个问题，{len(failures)} 个有问题</h1>",
-            _section("指标", _metrics_table(report)),
-            *([_section("与上一次相比", _comparison(comparison))] if comparison else ()),
-            _section("按题型", _kinds_table(report)),
-            _section("各阶段耗时（毫秒）", _latency_table(report)),
-            _section("失败的问题", "\n".join(map(_failure, failures)) or "<p>没有。</p>"),
-            _section("设置", _list(report.settings)),
+            f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>",
+            f"<h1>{title}{say('：', ': ')}{heading}</h1>",
+            _section(say("指标", "Metrics"), _metrics_table(report)),
+            *(
+                [_section(say("与上一次相比", "Compared"), _comparison(comparison))]
+                if comparison
+                else ()
+            ),
+            _section(say("按题型", "By kind"), _kinds_table(report)),
+            _section(say("各阶段耗时（毫秒）", "Time by stage (ms)"), _latency_table(report)),
+            _section(say("失败的问题", "Failures"), "\n".join(map(_failure, failures)) or none),
+            _section(say("设置", "Settings"), _list(report.settings)),
             "</body>\n</html>\n",
         )
     )
@@ -63,7 +74,12 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _metrics_table(report: Report) -> str:
     return _table(
-        ("指标", "值", "95% 区间", "问题数"),
+        (
+            say("指标", "metric"),
+            say("值", "value"),
+            say("95% 区间", "95% interval"),
+            say("问题数", "questions"),
+        ),
         (
             (
                 _label(name),
@@ -79,7 +95,12 @@ def _metrics_table(report: Report) -> str:
 
 def _kinds_table(report: Report) -> str:
     return _table(
-        ("题型", "问题数", "拒答", *(escape(METRICS[name]) for name in KIND_METRICS)),
+        (
+            say("题型", "kind"),
+            say("问题数", "questions"),
+            say("拒答", "refused"),
+            *(escape(say(METRICS[name], name)) for name in KIND_METRICS),
+        ),
         (
             (
                 escape(kind),
@@ -94,7 +115,12 @@ def _kinds_table(report: Report) -> str:
 
 def _latency_table(report: Report) -> str:
     return _table(
-        ("阶段", "中位数", "95 分位", "最大"),
+        (
+            say("阶段", "stage"),
+            say("中位数", "median"),
+            say("95 分位", "95th percentile"),
+            say("最大", "maximum"),
+        ),
         (
             (escape(stage), *(f"{figures[name]:.1f}" for name in ("p50", "p95", "max")))
             for stage, figures in report.latency.items()
@@ -104,7 +130,12 @@ def _latency_table(report: Report) -> str:
 
 def _comparison(comparison: Comparison) -> str:
     changed = _table(
-        ("指标", "上次", "这次", "差的 95% 区间"),
+        (
+            say("指标", "metric"),
+            say("上次", "before"),
+            say("这次", "now"),
+            say("差的 95% 区间", "95% interval of the difference"),
+        ),
         (
             (
                 _label(name),
@@ -117,25 +148,30 @@ def _comparison(comparison: Comparison) -> str:
         ),
     )
     ids = {
-        "变对了": comparison.fixed,
-        "变错了": comparison.broken,
-        "新增": comparison.added,
-        "不再问": comparison.removed,
+        say("变对了", "fixed"): comparison.fixed,
+        say("变错了", "broken"): comparison.broken,
+        say("新增", "added"): comparison.added,
+        say("不再问", "removed"): comparison.removed,
     }
-    return changed + _list({label: "、".join(ids[label]) or "无" for label in ids})
+    comma, none = say("、", ", "), say("无", "none")
+    return changed + _list({label: comma.join(ids[label]) or none for label in ids})
 
 
 def _failure(row: Row) -> str:
     fields = {
-        "理解为": row.resolved_question if row.resolved_question != row.question else "",
-        "应答": " / ".join(row.expected) if row.answerable else "拒答",
-        "实答": row.got,
-        "拒答理由": row.refusal_reason,
-        "置信度": "" if row.confidence is None else f"{row.confidence:.2f}",
-        "首个段落": row.top_passage,
-        "错误": row.error,
+        say("理解为", "understood as"): (
+            row.resolved_question if row.resolved_question != row.question else ""
+        ),
+        say("应答", "expected"): (
+            " / ".join(row.expected) if row.answerable else say("拒答", "a refusal")
+        ),
+        say("实答", "got"): row.got,
+        say("拒答理由", "refusal"): row.refusal_reason,
+        say("置信度", "confidence"): "" if row.confidence is None else f"{row.confidence:.2f}",
+        say("首个段落", "first passage"): row.top_passage,
+        say("错误", "error"): row.error,
     }
-    reason = REASONS[row.failure] if row.failure else ""
+    reason = say(REASONS[row.failure], row.failure) if row.failure else ""
     return (
         f"<article><h3>{escape(row.question)} <code>{escape(row.id)} · {escape(row.kind)}</code>"
         f' <span class="reason">{escape(reason)}</span></h3>\n'
@@ -151,7 +187,8 @@ def _list(fields: Mapping[str, object]) -> str:
 
 
 def _label(name: str) -> str:
-    return f"{escape(METRICS[name])} <code>{escape(name)}</code>"
+    """Return a metric's name in Chinese and as it is typed; readers of English see that alone."""
+    return f"{say(escape(METRICS[name]) + ' ', '')}<code>{escape(name)}</code>"
 
 
 def _interval(name: str, pair: tuple[float, float] | None) -> str:
