@@ -31,13 +31,13 @@ DIGEST = "reader.sha256"
 SENTENCES_REFINED = 8
 """In how many of the sentences that the transformer likes best candidates are weighed."""
 
-CANDIDATE_WEIGHT = 0.7
-SENTENCE_WEIGHT = 2.0
-PASSAGE_WEIGHT = 4.0
+CANDIDATE_WEIGHT = 0.4
+SENTENCE_WEIGHT = 3.0
+PASSAGE_WEIGHT = 6.0
 """What the scores of the candidate, of its sentence and of its passage count beside the
 transformer's log-odds. Source: the articles of `training/tuning` that it was not trained on."""
 
-FREE_MARGIN = 3.0
+FREE_MARGIN = 1.0
 """By how much evidence a span that is no candidate must lead to be taken all the same."""
 
 _WORDS = re.compile(r"\s*[a-z]+|\s*[^a-z\s]")
