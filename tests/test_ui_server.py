@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import base64
+import json
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,7 +19,7 @@ import pytest
 from asking import TOWN, Finds, document, letter_library
 from gradio_client import Client, handle_file
 from openai import AuthenticationError, OpenAI
-from serving import CHAT, WATCHED, endless, free_port, served, started
+from serving import CHAT, ROOT, WATCHED, endless, free_port, served, started
 
 from index.library import DiskLibrary
 from rag.answer import Chatbot
@@ -255,6 +258,29 @@ def test_a_page_elsewhere_is_given_no_leave_to_read(
 def test_the_page_itself_may_ask(open_address: str) -> None:
     found = ask("GET", f"{open_address}/config", headers={"Origin": open_address})
     assert found.status_code == 200
+
+
+# --- the README ---------------------------------------------------------------------------
+
+CURL = re.findall(r"^curl .*$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_the_readme_has_requests() -> None:
+    assert len(CURL) == 2
+
+
+@pytest.mark.parametrize("line", CURL)
+def test_a_request_of_the_readme_is_answered(line: str, open_address: str) -> None:
+    _, address, _, header, _, body = shlex.split(line)
+    name, _, value = header.partition(": ")
+    found = ask(
+        "POST",
+        address.replace("http://127.0.0.1:7860", open_address),
+        headers={name: value},
+        content=body.encode(),
+    )
+    assert found.status_code == 200
+    assert found.json()["wenju"]["question"] == json.loads(body)["messages"][0]["content"]
 
 
 # --- files --------------------------------------------------------------------------------
