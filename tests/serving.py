@@ -107,21 +107,25 @@ def served(app: FastAPI) -> Iterator[str]:
             assert not thread.is_alive()
 
 
+@contextmanager
 def started(
     *command: str, home: Path | None = None, **environ: str
-) -> tuple[subprocess.Popen[str], str]:
-    """Start Python with a command; return the process and the first line that it tells."""
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Start Python with a command; yield the process and the first line that it tells."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("WENJU_")}
     if home:
         environ |= {"HOME": str(home), "XDG_DATA_HOME": str(home / ".local/share")}
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, *command],
         env={**kept, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", **environ},
         stderr=subprocess.PIPE,
         text=True,
-    )
-    assert process.stderr
-    return process, process.stderr.readline()
+    ) as process:
+        try:
+            assert process.stderr
+            yield process, process.stderr.readline()
+        finally:
+            process.kill()
 
 
 if __name__ == "__main__":

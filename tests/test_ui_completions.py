@@ -297,7 +297,8 @@ def test_who_leaves_a_stream_ends_the_work(library: DiskLibrary) -> None:
             json={"messages": [user("甲？")], "stream": True},
             trust_env=False,
         ) as answering:
-            assert next(answering.iter_lines()).startswith("data: ")
+            lines = answering.iter_lines()
+            assert next(lines).startswith("data: ")
             assert not bot.ended.is_set()
         until(bot.ended.is_set, bot.steps.release)
         bot.ended.clear()

@@ -7,17 +7,20 @@ import json
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import gradio as gr
 import httpx
 import pytest
 from asking import TOWN, Finds, document, letter_library
 from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
 from openai import AuthenticationError, OpenAI
 from serving import CHAT, ROOT, WATCHED, endless, free_port, served, started
 
@@ -298,15 +301,28 @@ def test_a_file_is_taken_only_where_documents_may_change(
     assert ask("GET", f"{closed_to_files}/config").status_code == 200
 
 
-def test_a_drawing_that_was_sent_cannot_run_as_a_page(open_address: str, tmp_path: Path) -> None:
-    drawing = tmp_path / "a.svg"
-    drawing.write_text("<svg xmlns='http://www.w3.org/2000/svg'><script>1</script></svg>")
+@pytest.mark.parametrize("url", ["https://example.com/a.txt", "https://hf.co/a.txt"])
+def test_an_address_in_place_of_a_file_is_not_fetched(
+    url: str, open_address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_up: list[str] = []
+    look_up = socket.getaddrinfo
+
+    def watched(host: Any, *rest: Any, **more: Any) -> Any:
+        if host in (None, "127.0.0.1", "localhost"):
+            return look_up(host, *rest, **more)
+        looked_up.append(host)
+        raise socket.gaierror
+
+    monkeypatch.setattr(socket, "getaddrinfo", watched)
     client = Client(open_address, verbose=False, download_files=False)
-    echoed = client.predict(handle_file(drawing), api_name="/echo")
+    with pytest.raises(AppError):
+        client.predict(handle_file(url), api_name="/echo")
     client.close()
-    found = ask("GET", echoed["url"])
-    assert "<script>" in found.text
-    assert found.headers["content-disposition"].startswith("attachment")
+    for path in ("file=", "file/", "proxy="):
+        assert ask("GET", f"{open_address}/gradio_api/{path}{url}").status_code in (400, 403)
+    # Gradio's client looks up others by itself.
+    assert urlsplit(url).hostname not in looked_up
 
 
 # --- starting and ending ------------------------------------------------------------------
@@ -340,49 +356,48 @@ def test_everything_is_served_by_one_process_and_nothing_leaves_the_machine(
     port = free_port()
     address = f"http://127.0.0.1:{port}"
     command = ("-c", CHAT, "chat", "--port", str(port), "--no-browser")
-    server, told = started(*command, home=seeded_home, WENJU_AUTH="reader:secret-1")
-    assert address in told
-    try:
+    login = "reader:secret-1"
+    with started(*command, home=seeded_home, WENJU_AUTH=login) as (server, told):
+        assert address in told
         client = OpenAI(base_url=f"{address}/v1", api_key="secret-1", max_retries=0)
         found = client.chat.completions.create(
             model=client.models.list().data[0].id, messages=[{"role": "user", "content": QUESTION}]
         )
         assert "100亿元" in (found.choices[0].message.content or "")
-        page = Client(address, headers=basic("reader:secret-1"), verbose=False)
+        page = Client(address, headers=basic(login), verbose=False)
         assert page.predict(QUESTION, [], api_name="/ask")
-        assert ask("GET", address).status_code == 401
-        assert "问据" in ask("GET", address, headers=basic("reader:secret-1")).text
         page.close()
-    finally:
+        assert ask("GET", address).status_code == 401
+        assert "问据" in ask("GET", address, headers=basic(login)).text
         server.send_signal(signal.SIGTERM)
-    assert server.wait(timeout=30) == 0
-    assert server.stderr
-    rest = server.stderr.read()
-    assert rest == ""
-    assert "secret-1" not in told
+        assert server.wait(timeout=30) == 0
+        assert server.stderr
+        assert server.stderr.read() == ""
+        assert "secret-1" not in told
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_whatever_it_is_busy_with(number: int, tmp_path: Path) -> None:
     port = free_port()
-    serving = str(Path(__file__).with_name("serving.py"))
-    server, told = started(serving, "0.0.0.0", str(port), str(tmp_path / "库"))
     address = f"http://127.0.0.1:{port}"
-    assert f"http://localhost:{port}" in told
-    assert server.stderr
-    assert "--auth" in server.stderr.readline()
-    heartbeat = f"{address}/gradio_api/heartbeat/x"
+    program = Path(__file__).with_name("serving.py")
     asking = {"stream": True, "messages": [{"role": "user", "content": "甲？"}]}
     with (
+        started(str(program), "0.0.0.0", str(port), str(tmp_path / "库")) as (server, told),
         httpx.Client(trust_env=False, timeout=30) as client,
-        client.stream("GET", heartbeat) as alive,
+        client.stream("GET", f"{address}/gradio_api/heartbeat/x") as alive,
         client.stream("POST", f"{address}/v1/chat/completions", json=asking) as answering,
     ):
-        assert next(alive.iter_lines())
-        assert next(answering.iter_lines())
+        assert f"http://localhost:{port}" in told
+        assert server.stderr
+        assert "--auth" in server.stderr.readline()
+        # httpx hangs up when what reads the lines is let go.
+        beats, words = alive.iter_lines(), answering.iter_lines()
+        assert next(beats)
+        assert next(words)
         server.send_signal(number)
-        assert server.wait(timeout=20) == 0
-    assert server.stderr.read() == ""
+        assert server.wait(timeout=10) == 0
+        assert server.stderr.read() == ""
 
 
 def test_the_endless_chatbot_is_endless(library: DiskLibrary) -> None:

@@ -11,8 +11,10 @@ import webbrowser
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from ipaddress import ip_address
+from typing import NoReturn
 
 import gradio as gr
+import safehttpx
 import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
@@ -78,6 +80,8 @@ def build_app(
 ) -> FastAPI:
     """Return the app of the page at `/`, the API under `/v1` and `/healthz`, all guarded.
 
+    From then on Gradio fetches nothing from the network in this process.
+
     Args:
         chatbot: what answers the API.
         page: what answers at `/`.
@@ -93,11 +97,10 @@ def build_app(
     def health(request: Request) -> Response:
         return _health(chatbot, known=knows(request.headers, login))
 
-    gr.mount_gradio_app(app, page, "/", **page_options())
-    # Only `launch` sets it otherwise. A page that does not run yet trusts any SVG that is sent,
-    # and its queue sends no heartbeats.
-    page.is_running = True
-    return app
+    # Gradio fetches whatever address a request names as a file, with a look-up at Google's.
+    for way_out in ("get", "async_validate_url"):
+        setattr(safehttpx, way_out, _fetch_nothing)
+    return gr.mount_gradio_app(app, page, "/", **page_options())
 
 
 @contextmanager
@@ -165,6 +168,11 @@ def _run(server: _Server, sockets: list[socket.socket]) -> None:
     finally:
         for number, handler in zip(ends, before, strict=True):
             signal.signal(number, handler)
+
+
+async def _fetch_nothing(*_: object, **__: object) -> NoReturn:
+    message = say("这里不读取网址，请先下载文件。", "Download the file first: no address is read.")
+    raise gr.Error(message, print_exception=False)
 
 
 def _health(chatbot: Chatbot, *, known: bool) -> Response:
