@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -232,10 +232,11 @@ class Chatbot:
         *,
         documents: Sequence[str] | None = None,
         exclude_documents: Sequence[str] = (),
-    ) -> Iterator[Answer]:
+    ) -> Generator[Answer]:
         """Yield the answer as it grows; the last one is what `ask` returns.
 
-        An extracted answer is there at once, so it is the only one.
+        Closing the generator ends the work. An extracted answer is there at once, so it is the
+        only one.
         """
         yield self.ask(question, history, documents=documents, exclude_documents=exclude_documents)
 

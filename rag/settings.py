@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +25,8 @@ class Settings:
     `device` ("cpu", "cuda" …), `dtype` ("float32", "bfloat16" …) and `batch_size` (texts at
     once) are for such a model. `top_k` is how many passages are read. An answer whose
     confidence lies below `threshold` is refused; None takes the calibrated threshold. `lang`
-    is the language of messages.
+    is the language of messages. `auth` is the "USER:PASSWORD" that the web page and the HTTP
+    API ask for, None if everybody may use them; it stays out of the repr.
 
     Raises:
         SettingsError: a value is impossible.
@@ -39,6 +40,7 @@ class Settings:
     top_k: int = 10
     threshold: float | None = None
     lang: Language = "zh"
+    auth: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse impossible values."""

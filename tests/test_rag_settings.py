@@ -25,6 +25,7 @@ def test_variables_are_read_with_their_types() -> None:
             "WENJU_TOP_K": " 7 ",
             "WENJU_THRESHOLD": "0.25",
             "WENJU_LANG": "EN",
+            "WENJU_AUTH": "读者:口令",
             "PATH": "/bin",
         }
     )
@@ -37,7 +38,12 @@ def test_variables_are_read_with_their_types() -> None:
         top_k=7,
         threshold=0.25,
         lang="en",
+        auth="读者:口令",
     )
+
+
+def test_a_password_stays_out_of_the_repr() -> None:
+    assert "口令" not in repr(Settings.from_environment({"WENJU_AUTH": "读者:口令"}))
 
 
 def test_an_empty_variable_counts_as_unset() -> None:

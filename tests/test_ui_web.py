@@ -50,7 +50,7 @@ def address(seeded_home: Path) -> Iterator[str]:
     assert f"127.0.0.1:{port}" in server.stderr.readline()
     yield f"http://127.0.0.1:{port}"
     server.send_signal(signal.SIGINT)
-    assert server.wait(timeout=30) == 130
+    assert server.wait(timeout=30) == 0
     assert "Traceback" not in server.stderr.read()
 
 

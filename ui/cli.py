@@ -151,6 +151,28 @@ def chat(
             "--port", metavar="PORT", min=1, max=65535, help=say("监听的端口", "port to serve")
         ),
     ] = 7860,
+    auth: Annotated[
+        str | None,
+        typer.Option(
+            "--auth",
+            metavar="USER:PASSWORD",
+            help=say(
+                "要求登录；也可以写在 WENJU_AUTH 里，免得密码出现在进程列表中",
+                "require a login; WENJU_AUTH keeps it out of the list of processes",
+            ),
+        ),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-host",
+            metavar="NAME",
+            help=say(
+                "还用哪个名字访问，如反向代理的（可重复）",
+                "a further name it is reached by, such as a proxy's (repeatable)",
+            ),
+        ),
+    ] = None,
     browser: Annotated[
         bool,
         typer.Option(
@@ -163,16 +185,25 @@ def chat(
     device: DeviceOption = None,
     dtype: DtypeOption = None,
 ) -> int:
-    """Serve the chat page until it is interrupted."""
-    # Gradio talks to itself over HTTP when it starts: no proxy may come between.
+    """Serve the chat page and the HTTP API until it is interrupted."""
+    # Gradio makes an HTTP client as it is imported, which fails for some proxies: it needs none.
     os.environ["no_proxy"] = "*"
-    from ui.web import serve  # noqa: PLC0415 - Gradio takes seconds to import
+    from ui.guard import Login  # noqa: PLC0415 - a web server takes seconds to import
+    from ui.server import listening, serve  # noqa: PLC0415
 
     settings = Settings.from_environment(
-        library=library, embedder=embedder, device=device, dtype=dtype
+        library=library, embedder=embedder, device=device, dtype=dtype, auth=auth
     )
-    with library_of(settings) as opened:
-        serve(Chatbot(opened, settings=settings), host=host, port=port, open_browser=browser)
+    login = None if settings.auth is None else Login(settings.auth)
+    with listening(host, port) as sockets, library_of(settings) as opened:
+        serve(
+            Chatbot(opened, settings=settings),
+            sockets,
+            host=host,
+            login=login,
+            allowed=allow_host or (),
+            open_browser=browser,
+        )
     return ANSWERED
 
 

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import threading
-import webbrowser
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,16 +11,11 @@ from index.errors import IndexingError
 from rag.answer import MAX_QUESTION_CHARS, Chatbot
 from rag.errors import RagError
 from rag.follow_up import Turn
-from ui.errors import PageError
 from ui.language import error_message, say
 from ui.render import answer_markdown, escape
-from ui.terminal import tell
 
 _Message = dict[str, Any]
 _Update = tuple[str, list[_Message], list[Turn]]
-
-_AT_ONCE = 8
-"""Questions answered at the same time; more wait in the queue."""
 
 _STYLE = "mark { padding: 0 .15em; border-radius: .2em }"
 
@@ -39,44 +30,21 @@ _OPEN_SOURCE = """() => document.addEventListener("click", (event) => {
 }, true)"""
 
 
-def serve(chatbot: Chatbot, *, host: str, port: int, open_browser: bool) -> None:
-    """Serve the page until the process is interrupted; nothing is asked of other hosts.
+def page_options() -> dict[str, Any]:
+    """Return how the page is to be served by `gr.mount_gradio_app`.
 
-    Raises:
-        PageError: the address cannot be listened on.
+    With these neither the server nor the page asks anything of another host.
     """
-    page = build_page(chatbot)
-    try:
-        _, url, _ = page.queue(default_concurrency_limit=_AT_ONCE).launch(
-            server_name=host,
-            server_port=port,
-            prevent_thread_lock=True,
-            quiet=True,
-            ssr_mode=False,
-            run_history=False,
-            footer_links=[],
-            css=_STYLE,
-            js=_OPEN_SOURCE,
-        )
-    except OSError as error:
-        raise PageError(
-            say(
-                f"网页无法在 {host} 的端口 {port} 上打开，多半是端口已被占用；"
-                "请用 --port 换一个，或检查 --host。",
-                f"The page cannot be served on port {port} of {host}, most likely because it is "
-                "taken: choose another with --port, or check --host.",
-            )
-        ) from error
-    tell(say(f"问据已在 {url} 打开，按 Ctrl+C 结束。", f"Wenju is at {url}; Ctrl+C ends it."))
-    if open_browser and _has_screen():
-        webbrowser.open(url)
-    try:
-        threading.Event().wait()
-    finally:
-        page.close(verbose=False)
+    return {
+        "ssr_mode": False,
+        "run_history": False,
+        "footer_links": [],
+        "css": _STYLE,
+        "js": _OPEN_SOURCE,
+    }
 
 
-def build_page(chatbot: Chatbot) -> gr.Blocks:
+def build_page(chatbot: Chatbot, *, may_change: bool = True) -> gr.Blocks:
     """Return the page; its answers come from `chatbot`."""
     with gr.Blocks(title="问据 wenju", analytics_enabled=False, fill_height=True) as page:
         gr.Markdown(
@@ -134,10 +102,3 @@ def _message(role: str, content: str) -> _Message:
 def _picked(event: gr.SelectData) -> str:
     """Return the text of the example that was clicked."""
     return event.value["text"]
-
-
-def _has_screen() -> bool:
-    """Tell whether a browser can show itself; without one a text browser would take over."""
-    return sys.platform != "linux" or bool(
-        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    )

@@ -1,0 +1,474 @@
+"""The HTTP API in the shape of OpenAI's: `/v1/models` and `/v1/chat/completions`.
+
+The text of a completion is Markdown, as chat front ends expect it: the answer, then a footnote
+for every citation. Programs find the whole `Answer` in the field `wenju`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import threading
+import time
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, closing
+from typing import Any, TypeVar
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
+
+from index.errors import IndexingError
+from rag.answer import Answer, Chatbot
+from rag.citations import Citation
+from rag.errors import QuestionError, RagError
+from rag.follow_up import Turn
+from ui.errors import UiError
+from ui.language import error_message, say
+from ui.terminal import safe
+
+MODEL = "wenju"
+"""The one model that there is."""
+
+_AT_ONCE = 4
+"""Questions answered at the same time: more would only slow one another down."""
+
+_WAITING = 32
+"""Questions that wait for one of those to be done; further ones are turned away."""
+
+_RETRY_AFTER_S = 5
+
+_MAX_BODY_BYTES = 4_000_000
+
+_METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]
+
+_MARKUP = re.compile(r"[\\`*_\[\]<~$]")
+"""What Markdown could read as a link, an image, HTML, emphasis, code or a formula."""
+
+_T = TypeVar("_T")
+
+
+class ApiError(UiError):
+    """A request that fails, with its HTTP status and OpenAI's `code` and `param` for it."""
+
+    def __init__(
+        self, status: int, message: str, *, code: str | None = None, param: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.param = param
+
+
+class Part(BaseModel):
+    """A part of a message; only text can be read."""
+
+    type: str
+    text: str = ""
+
+
+class Message(BaseModel):
+    """A message of a conversation."""
+
+    role: str
+    content: str | list[Part] | None = None
+
+    def is_text(self) -> bool:
+        """Tell whether there is nothing but text in the message."""
+        return not isinstance(self.content, list) or all(p.type == "text" for p in self.content)
+
+    def text(self) -> str:
+        """Return the text of the message, its text parts joined by line breaks."""
+        if isinstance(self.content, list):
+            return "\n".join(part.text for part in self.content if part.type == "text")
+        return self.content or ""
+
+
+class CompletionRequest(BaseModel):
+    """What is read of a request; all that steers a language model is left unread."""
+
+    model: str = MODEL
+    messages: list[Message]
+    stream: bool | None = None
+
+    def turns(self) -> tuple[str, list[Turn]]:
+        """Return the question, which is the last user message, and the turns before it.
+
+        Raises:
+            ApiError: there is no user message, or it is more than text.
+        """
+        asked = [n for n, message in enumerate(self.messages) if message.role == "user"]
+        if not asked:
+            raise ApiError(
+                400,
+                say(
+                    'messages 里没有 role 为 "user" 的消息；问题要写在最后一条这样的消息里。',
+                    'messages has none with role "user"; the question goes into the last such.',
+                ),
+                param="messages",
+            )
+        *before, question = self.messages[: asked[-1] + 1]
+        if not question.is_text():
+            raise ApiError(
+                400,
+                say(
+                    "问题里有图片、文件或声音；这里只读得懂文字。",
+                    "The question has an image, a file or sound in it; only text can be read.",
+                ),
+                param="messages",
+            )
+        return question.text(), list(_turns(before))
+
+
+def _turns(messages: Sequence[Message]) -> Iterator[Turn]:
+    for message in messages:
+        if message.role in ("user", "assistant"):
+            yield Turn(message.role, message.text())
+
+
+class Desk:
+    """Answers a limited number of questions at once, lets some wait and turns away the rest."""
+
+    def __init__(
+        self, chatbot: Chatbot, *, at_once: int = _AT_ONCE, waiting: int = _WAITING
+    ) -> None:
+        """Answer by `chatbot`, `at_once` questions at a time with `waiting` more in line."""
+        self._chatbot = chatbot
+        self._workers = ThreadPoolExecutor(at_once, thread_name_prefix="wenju-v1")
+        self._places = threading.BoundedSemaphore(at_once + waiting)
+
+    async def answers(self, question: str, history: Sequence[Turn]) -> AsyncGenerator[Answer]:
+        """Yield the answer as it grows; closing the generator ends the work at its next step.
+
+        Raises:
+            ApiError: all places are taken.
+            QuestionError: the question is blank or too long.
+            IndexingError: the library cannot be read.
+        """
+        if not self._places.acquire(blocking=False):
+            raise ApiError(
+                503,
+                say(
+                    "现在提问的人太多了，请过几秒再试。",
+                    "Too many questions are being asked; try again in a few seconds.",
+                ),
+                code="overloaded",
+            )
+        loop = asyncio.get_running_loop()
+        grown: asyncio.Queue[Answer | None] = asyncio.Queue()
+        left = threading.Event()
+
+        def work() -> None:
+            try:
+                with closing(self._chatbot.stream(question, history)) as stream:
+                    for answer in stream:
+                        if left.is_set():
+                            return
+                        loop.call_soon_threadsafe(grown.put_nowait, answer)
+            finally:
+                loop.call_soon_threadsafe(grown.put_nowait, None)
+
+        working = self._workers.submit(work)
+        working.add_done_callback(lambda _: self._places.release())
+        try:
+            while answer := await grown.get():
+                yield answer
+            await asyncio.wrap_future(working)
+        finally:
+            left.set()
+            working.cancel()
+
+
+def add_routes(app: FastAPI, desk: Desk) -> None:
+    """Add `/v1` to an app; `desk` answers."""
+    routes = APIRouter(prefix="/v1")
+    started = int(time.time())
+    model = {"id": MODEL, "object": "model", "created": started, "owned_by": MODEL}
+
+    @routes.get("/models")
+    async def models() -> Response:
+        return JSONResponse({"object": "list", "data": [model]})
+
+    @routes.get("/models/{name:path}")
+    async def one_model(name: str) -> Response:
+        _check_model(name)
+        return JSONResponse(model)
+
+    @routes.post("/chat/completions")
+    async def complete(request: Request) -> Response:
+        asked = await _read(request)
+        _check_model(asked.model)
+        answers = desk.answers(*asked.turns())
+        if not asked.stream:
+            return JSONResponse(_completion(await _while_there(request, _last(answers))))
+        # With the first answer it is known whether the question can be asked at all.
+        first = await _while_there(request, anext(answers))
+        return _EventStream(first, answers)
+
+    @routes.api_route("/{path:path}", methods=_METHODS)
+    async def unknown(request: Request) -> Response:
+        raise ApiError(
+            404,
+            say(
+                f"没有 {request.method} {request.url.path} 这个接口；"
+                "有 GET /v1/models 与 POST /v1/chat/completions。",
+                f"There is no {request.method} {request.url.path}; there are "
+                "GET /v1/models and POST /v1/chat/completions.",
+            ),
+            code="unknown_url",
+        )
+
+    app.include_router(routes)
+    app.add_exception_handler(ApiError, _failed)
+    app.add_exception_handler(QuestionError, _failed)
+    app.add_exception_handler(RagError, _failed)
+    app.add_exception_handler(IndexingError, _failed)
+    app.add_exception_handler(Exception, _failed)
+    app.add_exception_handler(ClientDisconnect, _gone)
+
+
+def error_response(
+    status: int,
+    message: str,
+    *,
+    code: str | None = None,
+    param: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Return an error as OpenAI's clients read it."""
+    error = _error(status, message, code=code, param=param)
+    return JSONResponse(error, status_code=status, headers=headers)
+
+
+def readable(text: str) -> str:
+    """Return text that Markdown shows as itself, markup in it being taken literally."""
+    return _MARKUP.sub(r"\\\g<0>", safe(text))
+
+
+def footnotes(answer: Answer) -> str:
+    """Return what follows the text of an answer: its citations, or why it is refused."""
+    if answer.refused:
+        return "\n\n".join(_refusal(answer))
+    marks = "".join(f"[{citation.number}]" for citation in answer.citations)
+    return (marks and f" {marks}") + "".join(f"\n\n{note}" for note in _notes(answer))
+
+
+def _notes(answer: Answer) -> Iterator[str]:
+    yield from _around(answer)
+    for claim in answer.claims:
+        if not claim.supported:
+            label = say("原文没有支持这一句：", "The source does not support this: ")
+            yield f"⚠ {label}{_line(claim.text)} {' '.join(map(_line, claim.problems))}"
+    for citation in answer.citations:
+        yield _footnote(citation)
+
+
+def _refusal(answer: Answer) -> Iterator[str]:
+    yield readable(answer.refusal_reason)
+    if answer.hits:
+        nearest = answer.hits[0].passage
+        yield say(
+            f"“{_line(nearest.text)}”（{_line(nearest.document_id)}）",
+            f"“{_line(nearest.text)}” ({_line(nearest.document_id)})",
+        )
+    yield from _around(answer)
+
+
+def _around(answer: Answer) -> Iterator[str]:
+    if answer.resolved_question != answer.question:
+        yield say("理解为：", "Understood as: ") + _line(answer.resolved_question)
+    yield from map(readable, answer.notices)
+
+
+def _footnote(citation: Citation) -> str:
+    title, quote = _line(citation.title), _line(citation.quote)
+    page = citation.page
+    return say(
+        f"[{citation.number}] 《{title}》{f'第 {page} 页' if page else ''}：“{quote}”",
+        f"[{citation.number}] {title}{f', page {page}' if page else ''}: “{quote}”",
+    )
+
+
+def _line(text: str) -> str:
+    return readable(" ".join(text.split()))
+
+
+async def _read(request: Request) -> CompletionRequest:
+    # A page elsewhere can make a browser send any other type without asking us first.
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise ApiError(
+            415,
+            say(
+                "请求要带 Content-Type: application/json。",
+                "The request needs Content-Type: application/json.",
+            ),
+        )
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MAX_BODY_BYTES:
+            raise ApiError(
+                413,
+                say(
+                    f"请求超过 {_MAX_BODY_BYTES:,} 字节。请少带些以前的消息。",
+                    f"The request exceeds {_MAX_BODY_BYTES:,} bytes. Send fewer messages.",
+                ),
+            )
+    try:
+        return CompletionRequest.model_validate_json(bytes(body))
+    except ValidationError as error:
+        raise _unreadable(error) from error
+
+
+def _unreadable(error: ValidationError) -> ApiError:
+    first = error.errors(include_url=False, include_input=False)[0]
+    if first["type"] == "json_invalid":
+        return ApiError(400, say("请求不是合法的 JSON。", "The request is not valid JSON."))
+    # What follows the third step names alternatives of the type, not a place in the request.
+    where = ".".join(map(str, first["loc"][:3]))
+    return ApiError(
+        400,
+        say(
+            f"请求里的 {where or 'JSON'} 缺失或不对。messages 是由 role 与 content 组成的列表，"
+            "content 是文字或文字片段的列表；stream 是 true 或 false。",
+            f"{where or 'The JSON'} is missing or wrong in the request. messages is a list of role "
+            "and content, content is text or a list of text parts; stream is true or false.",
+        ),
+        param=where or None,
+    )
+
+
+def _check_model(name: str) -> None:
+    if name != MODEL:
+        raise ApiError(
+            404,
+            say(f"没有 {name} 这个模型；有 {MODEL}。", f"There is no model {name}; use {MODEL}."),
+            code="model_not_found",
+            param="model",
+        )
+
+
+async def _while_there(request: Request, work: Awaitable[_T]) -> _T:
+    """Return what `work` returns, or end it when the client goes away.
+
+    Raises:
+        ClientDisconnect: the client went away.
+    """
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(_left(request))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientDisconnect
+        return working.result()
+    finally:
+        working.cancel()
+        leaving.cancel()
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _last(answers: AsyncGenerator[Answer]) -> Answer:
+    """Return the finished answer."""
+    async with aclosing(answers):
+        answer = await anext(answers)
+        async for answer in answers:  # noqa: B007 - the last one is wanted
+            pass
+    return answer
+
+
+class _EventStream(StreamingResponse):
+    """A completion in chunks; when the client goes away, so does the work."""
+
+    def __init__(self, first: Answer, answers: AsyncGenerator[Answer]) -> None:
+        super().__init__(_events(first, answers), media_type="text/event-stream")
+        self.headers["Cache-Control"] = "no-cache"
+        self._answers = answers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with aclosing(self._answers):
+            await super().__call__(scope, receive, send)
+
+
+async def _events(first: Answer, answers: AsyncIterator[Answer]) -> AsyncIterator[str]:
+    head = _head("chat.completion.chunk")
+    answer, said = first, ""
+
+    def event(delta: dict[str, str], **more: Any) -> str:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": None}
+        choice["finish_reason"] = more.pop("finish_reason", None)
+        return _event(head | {"choices": [choice]} | more)
+
+    yield event({"role": "assistant", "content": ""})
+    try:
+        while True:
+            text = readable(answer.text)
+            # A fallback starts anew: what was said cannot be taken back.
+            delta = text[len(said) :] if text.startswith(said) else f"\n\n{text}"
+            if delta:
+                yield event({"content": delta})
+            said = text
+            if (grown := await anext(answers, None)) is None:
+                break
+            answer = grown
+    except (IndexingError, RagError) as error:
+        yield _event(_error(500, error_message(error)))
+    else:
+        yield event({"content": footnotes(answer)})
+        yield event({}, finish_reason="stop", wenju=answer.to_dict())
+    yield "data: [DONE]\n\n"
+
+
+def _completion(answer: Answer) -> dict[str, Any]:
+    content = readable(answer.text) + footnotes(answer)
+    message = {"role": "assistant", "content": content, "refusal": None}
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
+    return _head("chat.completion") | {"choices": [choice], "wenju": answer.to_dict()}
+
+
+def _head(kind: str) -> dict[str, Any]:
+    name = f"chatcmpl-{uuid.uuid4().hex}"
+    return {"id": name, "object": kind, "created": int(time.time()), "model": MODEL}
+
+
+def _event(data: Mapping[str, Any]) -> str:
+    return f"data: {json.dumps(data, ensure_ascii=False)}\n\n"
+
+
+def _error(
+    status: int, message: str, *, code: str | None = None, param: str | None = None
+) -> dict[str, Any]:
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    match error:
+        case ApiError():
+            wait = {"Retry-After": str(_RETRY_AFTER_S)} if error.status == 503 else None
+            return error_response(
+                error.status, str(error), code=error.code, param=error.param, headers=wait
+            )
+        case QuestionError():
+            return error_response(400, error_message(error), param="messages")
+        case RagError() | IndexingError():
+            return error_response(500, error_message(error))
+        case _:
+            return error_response(
+                500,
+                say("服务器出错了，详见它的输出。", "The server failed; its output says how."),
+            )
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    # Nobody reads it; 499 is what servers log for a client that closed the connection.
+    return Response(status_code=499)
