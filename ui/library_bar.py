@@ -96,9 +96,7 @@ def _uploading(library: Library, shelf: gr.HTML) -> None:
     }
     upload.upload(add, upload, outputs, **common)
     replace.click(put, taken, outputs, **common)
-    keep.click(
-        lambda: ((), gr.Column(visible=False)), None, [taken, ask], api_visibility="private"
-    )
+    keep.click(lambda: ((), gr.Column(visible=False)), None, [taken, ask], api_visibility="private")
 
 
 def _add(library: Library, documents: tuple[Document, ...], progress: gr.Progress) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from urllib.parse import quote
 from zlib import crc32
 
@@ -27,7 +28,12 @@ def escape(text: str) -> str:
     Every ASCII punctuation mark becomes a character reference: Markdown reads no syntax, no
     bare address and no formula from those, HTML no tag.
     """
-    flat = _LINE_BREAKS.sub(" ", text).replace("\t", " ").strip()
+    return _escape_part(text).strip()
+
+
+def _escape_part(text: str) -> str:
+    """Return escaped text with the blanks at its ends, to be joined."""
+    flat = _LINE_BREAKS.sub(" ", text).replace("\t", " ")
     return _PUNCTUATION.sub(lambda mark: f"&#{ord(mark.group())};", safe(flat))
 
 
@@ -67,7 +73,7 @@ def citation_link(citation: Citation) -> str:
 def _answered(answer: Answer) -> Iterator[str]:
     if answer.claims:
         items = "、".join(claim.text for claim in answer.claims) == answer.text
-        text = ("、" if items else " ").join(map(_claim, answer.claims))
+        text = ("、" if items else " ").join(_linked(answer.claims))
     else:
         text = "<br>".join(map(escape, answer.text.splitlines()))
     yield f'<p class="wj-text">{text}</p>'
@@ -105,8 +111,14 @@ def _resolved(answer: Answer) -> Iterator[str]:
         )
 
 
-def _claim(claim: Claim) -> str:
-    links = "".join(map(citation_link, claim.citations))
+def _linked(claims: Sequence[Claim]) -> Iterator[str]:
+    """Yield each claim with its links; neighbours of the same source share those of the last."""
+    for claim, following in zip_longest(claims, claims[1:]):
+        shared = following is not None and following.citations == claim.citations
+        yield _claim(claim, "" if shared else "".join(map(citation_link, claim.citations)))
+
+
+def _claim(claim: Claim, links: str) -> str:
     kind = "wj-claim" if claim.supported else "wj-claim wj-unsupported"
     return f'<strong class="{kind}">{escape(claim.text)}</strong>{links}'
 
@@ -135,16 +147,21 @@ def _quoted(citation: Citation, answer: Answer) -> str:
     page = say(f" · 第 {citation.page} 页", f" · page {citation.page}") if citation.page else ""
     return (
         f'<figure class="wj-quote"><blockquote>{_marked(citation.quote, words)}</blockquote>'
-        f"<figcaption>{citation_link(citation)} {escape(citation.title)}{page}</figcaption></figure>"
+        f"<figcaption>{citation_link(citation)} {escape(citation.title)}{page}</figcaption>"
+        "</figure>"
     )
 
 
 def _marked(quoted: str, words: list[str]) -> str:
-    for each in sorted(words, key=len):
-        before, found, after = quoted.partition(each)
-        if found and each != quoted:
-            return f"{escape(before)}<mark>{escape(found)}</mark>{escape(after)}"
-    return escape(quoted)
+    """Return a quote with these words of it marked, unless they are all of it."""
+    wanted = sorted({word for word in words if word in quoted and word != quoted}, key=len)
+    if not wanted:
+        return escape(quoted)
+    parts = re.split("(" + "|".join(map(re.escape, reversed(wanted))) + ")", quoted)
+    return "".join(
+        f"<mark>{_escape_part(part)}</mark>" if place % 2 else _escape_part(part)
+        for place, part in enumerate(parts)
+    )
 
 
 def _confidence(answer: Answer) -> str:

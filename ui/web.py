@@ -93,7 +93,8 @@ def page_options() -> dict[str, Any]:
         "run_history": False,
         "footer_links": [],
         "max_file_size": f"{MAX_FILE_MB}mb",
-        "css_paths": [FOLDER / "page.css"],
+        # Gradio's own way of styling puts every rule inside its container, out of reach of body.
+        "head": f"<style>{(FOLDER / 'page.css').read_text('utf-8')}</style>",
         "theme": gr.themes.Base(
             primary_hue="orange",
             neutral_hue="stone",
@@ -194,10 +195,10 @@ def _asking_events(
     def submitted(text: str, stored: _Stored) -> _Updates:
         yield from respond(text, conversation.load(stored))
 
-    def picked(event: gr.SelectData, stored: _Stored) -> _Updates:
-        value = event.value
-        text = value["text"] if "text" in value else value["value"]
-        yield from respond(text, conversation.load(stored))
+    def chosen(event: gr.SelectData, stored: _Stored) -> _Updates:
+        # An example is a message of Gradio's, a suggestion is its text.
+        picked = event.value["text"] if isinstance(event.value, dict) else event.value
+        yield from respond(str(picked), conversation.load(stored))
 
     def retried(event: gr.RetryData, stored: _Stored) -> _Updates:
         exchanges, at = conversation.load(stored), _exchange_of(event.index)
@@ -217,8 +218,8 @@ def _asking_events(
     common: dict[str, Any] = {"concurrency_limit": None, "trigger_mode": "once", **_PRIVATE}
     started = [
         question.submit(submitted, [question, kept], outputs, **common),
-        chat.example_select(picked, kept, outputs, **common),
-        chat.option_select(picked, kept, outputs, **common),
+        chat.example_select(chosen, kept, outputs, **common),
+        chat.option_select(chosen, kept, outputs, **common),
         chat.retry(retried, kept, outputs, **common),
         chat.edit(edited, kept, outputs, **common),
     ]
@@ -243,7 +244,7 @@ def _conversation_events(
         return {"name": name, "text": write(conversation.load(stored)), "at": time.monotonic_ns()}
 
     chat.undo(undone, kept, [kept, chat, question], **_PRIVATE)
-    gr.on([header.new_chat, chat.clear], lambda: ([], []), None, [kept, chat], **_PRIVATE)
+    header.new_chat(lambda: ([], []), None, [kept, chat], **_PRIVATE)
     header.export_markdown(
         partial(exported, conversation.to_markdown, "md"), kept, header, **_PRIVATE
     )
@@ -256,7 +257,7 @@ def _feedback(chat: gr.Chatbot, kept: gr.BrowserState) -> None:
     with gr.Row(visible=False, elem_id="wj-why") as row:
         gr.Markdown(say("哪里不对？", "What is wrong?"))
         buttons = [gr.Button(_reason_in_words(reason), size="sm") for reason in REASONS]
-        cancel = gr.Button(say("取消", "Cancel"), size="sm", variant="huggingface")
+        cancel = gr.Button(say("取消", "Cancel"), size="sm")
 
     def ask_why(event: gr.LikeData) -> tuple[Any, ...]:
         return _exchange_of(event.index), gr.Row(visible=True)
@@ -384,7 +385,7 @@ def _reason_in_words(reason: Reason) -> str:
 def _welcome() -> str:
     heading = say("有问，必有据", "Answers with their evidence")
     line = say(
-        "回答来自资料库里的文档，每一句都能点开原文核对；文档没说的，就说没说。",
+        "回答都来自资料库里的文档，点一下编号就能核对原文；文档没说的，就说没说。",
         "Answers come from your documents, each linked to its source; "
         "what they do not say is refused.",
     )
@@ -408,7 +409,9 @@ def _header_words() -> dict[str, str]:
         "dislike": say("不好", "Not good"),
         "submit": say("发送", "Send"),
         "cancel": say("取消", "Cancel"),
-        "answer_in_words": say("对话内容", "Conversation"),
+        "conversation": say("对话", "Conversation"),
+        "asked": say("提问", "Question"),
+        "answered": say("回答", "Answer"),
     }
 
 

@@ -163,14 +163,26 @@ function decode(box) {
   box.dispatchEvent(new Event("input", { bubbles: true }));
 }
 
+function label(node, text) {
+  if (node.getAttribute("aria-label") !== text) node.setAttribute("aria-label", text);
+}
+
 function tidy() {
   const chat = document.querySelector("#wj-chat");
   if (!chat) return;
+  chat.querySelectorAll('[role="log"]').forEach((node) => label(node, words.conversation));
+  // Gradio reads out a message as it is written for the page.
+  chat.querySelectorAll('[data-testid="user"]').forEach((node) => label(node, words.asked));
+  chat.querySelectorAll('[data-testid="bot"]').forEach((node) => label(node, words.answered));
   chat.querySelectorAll("button[aria-label], button[title]").forEach(rename);
   chat.querySelectorAll("textarea").forEach(decode);
 }
 
-new MutationObserver(tidy).observe(body, { childList: true, subtree: true });
+new MutationObserver(tidy).observe(body, {
+  childList: true,
+  subtree: true,
+  attributeFilter: ["aria-label"],
+});
 tidy();
 
 // Files may be dropped on the library; Gradio's button takes them only by a click.
