@@ -14,6 +14,8 @@ from functools import partial
 from typing import Any
 
 import gradio as gr
+from gradio.events import api
+from gradio.themes import Base
 
 from index.errors import IndexingError
 from rag.answer import MAX_QUESTION_CHARS, Chatbot
@@ -95,7 +97,7 @@ def page_options() -> dict[str, Any]:
         "max_file_size": f"{MAX_FILE_MB}mb",
         # Gradio's own way of styling puts every rule inside its container, out of reach of body.
         "head": f"<style>{(FOLDER / 'page.css').read_text('utf-8')}</style>",
-        "theme": gr.themes.Base(
+        "theme": Base(
             primary_hue="orange",
             neutral_hue="stone",
             font=["system-ui", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "sans-serif"],
@@ -133,7 +135,7 @@ def build_page(chatbot: Chatbot, *, may_change: bool = True) -> gr.Blocks:
         _conversation_events(kept, chat, question, header)
         page.load(partial(_restored, chatbot), kept, chat, **_PRIVATE)
         shelf.changed(lambda: gr.Chatbot(examples=_examples(chatbot)), None, chat, **_PRIVATE)
-        gr.api(asking.ask, api_name="ask", concurrency_limit=None)
+        api(asking.ask, api_name="ask", concurrency_limit=None)
     return page
 
 
@@ -216,7 +218,7 @@ def _asking_events(
 
     outputs = [kept, chat, question]
     common: dict[str, Any] = {"concurrency_limit": None, "trigger_mode": "once", **_PRIVATE}
-    started = [
+    started: list[Any] = [
         question.submit(submitted, [question, kept], outputs, **common),
         chat.example_select(chosen, kept, outputs, **common),
         chat.option_select(chosen, kept, outputs, **common),

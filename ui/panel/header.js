@@ -171,6 +171,8 @@ function tidy() {
   const chat = document.querySelector("#wj-chat");
   if (!chat) return;
   chat.querySelectorAll('[role="log"]').forEach((node) => label(node, words.conversation));
+  // A list whose items are buttons is none.
+  chat.querySelectorAll(".examples").forEach((node) => node.removeAttribute("role"));
   // Gradio reads out a message as it is written for the page.
   chat.querySelectorAll('[data-testid="user"]').forEach((node) => label(node, words.asked));
   chat.querySelectorAll('[data-testid="bot"]').forEach((node) => label(node, words.answered));
