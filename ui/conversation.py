@@ -100,11 +100,8 @@ def _answer_markdown(exchange: Exchange) -> list[str]:
     if answer.resolved_question != answer.question:
         parts.append(say("理解为：", "Understood as: ") + _line(answer.resolved_question))
     if answer.refused:
-        return [
-            *parts,
-            f"**{say('没有找到答案', 'No answer found')}**",
-            _line(answer.refusal_reason),
-        ]
+        heading = say("没有找到答案", "No answer found")
+        return [*parts, f"**{heading}**", _line(answer.refusal_reason)]
     parts.append(_text(answer))
     parts += [
         f"⚠ {_line(claim.text)}{_line(''.join(claim.problems))}"
@@ -124,10 +121,9 @@ def _text(answer: Answer) -> str:
 
 def _quoted(citation: Citation) -> str:
     page = say(f"，第 {citation.page} 页", f", page {citation.page}") if citation.page else ""
-    where = f"{citation.document_id}{page}，{citation.start}–{citation.end}"
-    return (
-        f"> {_line(citation.quote)}\n>\n> — [{citation.number}] {_line(citation.title)} ({where})"
-    )
+    where = f"{_line(citation.document_id)}{page}, {citation.start}-{citation.end}"
+    source = f"[{citation.number}] {_line(citation.title)} ({where})"
+    return f"> {_line(citation.quote)}\n>\n> — {source}"
 
 
 def _line(text: str) -> str:

@@ -398,6 +398,7 @@ def _header_words() -> dict[str, str]:
     return {
         "lang": say("zh-CN", "en"),
         "brand": say("问据", "wenju"),
+        "home": say("去提问", "Go to the question"),
         "tagline": say("问文档，有依据", "Ask the documents"),
         "library": say("资料库", "Library"),
         "new_chat": say("新对话", "New chat"),

@@ -31,6 +31,7 @@ function download({ name, text }) {
 watch("value", () => props.value && download(props.value));
 
 const actions = {
+  home: () => document.querySelector("#wj-question textarea")?.focus(),
   library: () => {
     const narrow = matchMedia("(max-width: 900px)").matches;
     body.classList.toggle(narrow ? "wj-library-open" : "wj-library-hidden");
@@ -46,7 +47,7 @@ const actions = {
   new_chat: () => {
     trigger("new_chat");
     document.dispatchEvent(new Event("wenju:close-source"));
-    document.querySelector("#wj-question textarea")?.focus();
+    actions.home();
   },
   export_markdown: () => trigger("export_markdown"),
   export_json: () => trigger("export_json"),
@@ -55,6 +56,7 @@ const actions = {
 element.addEventListener("click", (event) => {
   const button = event.target.closest("[data-do]");
   if (!button) return;
+  event.preventDefault();
   element.querySelector(".wj-menu").open = false;
   actions[button.dataset.do]();
 });
