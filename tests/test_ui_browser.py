@@ -219,6 +219,29 @@ def test_enter_in_an_input_method_sends_nothing(page: Page) -> None:
     expect(page.locator("[data-testid=user]")).to_have_count(1)
 
 
+def test_who_has_to_wait_sees_the_place_and_who_cannot_is_told(
+    browser: Browser, chatbot: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ui.web._AT_ONCE", 1)
+    monkeypatch.setattr("ui.web._WAITING", 1)
+    with (
+        served(chatbot) as address,
+        visited(browser, address) as first,
+        visited(browser, address) as second,
+        visited(browser, address) as third,
+    ):
+        begin(first, SLOWLY)
+        expect(first.locator(".wj-text")).to_be_visible()
+        begin(second, TOWN)
+        expect(second.get_by_text("正在排队，前面还有 1 个问题")).to_be_visible()
+        begin(third, TOWN)
+        expect(third.get_by_text("现在提问的人太多了")).to_be_visible()
+        first.get_by_role("button", name="停止").click()
+        expect(last(second)).to_contain_text("100亿元")
+        action(third, "重试").click()
+        expect(last(third)).to_contain_text("100亿元")
+
+
 # Refusing
 
 

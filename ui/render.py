@@ -209,7 +209,7 @@ def _trace_row(hit: Hit) -> str:
         f"<td>{'–' if score is None else f'{score:.2f}'}</td>"
         for score in (hit.score, hit.dense_score, hit.lexical_score)
     )
-    beginning = escape(_shortened(passage.text, 40))
+    beginning = escape(_shortened(passage.text, 34))
     return f'<tr><td><a class="wj-open" href="{place}">{beginning}</a></td>{scores}</tr>'
 
 
