@@ -18,10 +18,14 @@ SUITABLE := import sys, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 	"$$p" -c '$(SUITABLE)' 2>/dev/null && { echo "$$p"; break; }; done)
 
+ANY_CHROMIUM := command -v chromium || command -v chromium-browser || command -v google-chrome
+
 ifeq ($(WENJU_LANG),en)
+NO_CHROMIUM := Chromium could not be installed: the tests of the page will be skipped.
 NO_PYTHON := wenju needs Python 3.11, 3.12 or 3.13 with venv: install one, or name it with PYTHON=….
 CUDA_HINT := No NVIDIA GPU found: PyTorch for Linux brings 2.7 GB of GPU code by default; README tells how to take its CPU build (0.2 GB).
 else
+NO_CHROMIUM := 没有装上 Chromium：网页的测试将被跳过。
 NO_PYTHON := 问据需要带 venv 的 Python 3.11、3.12 或 3.13：请安装其一，或用 PYTHON=… 指明。
 CUDA_HINT := 没有发现 NVIDIA 显卡：Linux 上 PyTorch 默认带 2.7 GB 的显卡代码；README 说明了怎样改用 CPU 版（0.2 GB）。
 endif
@@ -51,6 +55,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.testable: $(VENV)/.installed
 	$(PIP) install -c constraints.txt $(PIP_ARGS) -e '.[test,training]'
+	@{ $(ANY_CHROMIUM); } >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
+		{ apt-get update && apt-get install -y --no-install-recommends chromium fonts-noto-cjk; } || \
+		echo "$(NO_CHROMIUM)"
 	@touch $@
 
 # Made on the oldest Python, whose versions have wheels for the newer ones too. torch first:

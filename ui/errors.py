@@ -9,5 +9,13 @@ class PageError(UiError):
     """The chat page cannot be served."""
 
 
+class TooManyPeople(UiError):
+    """More people ask at once than may wait."""
+
+
+class FeedbackError(UiError):
+    """Feedback cannot be written or read."""
+
+
 class ReportError(UiError):
     """A report cannot be written."""

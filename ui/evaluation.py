@@ -23,7 +23,8 @@ from rag.evaluate import evaluate
 from rag.questions import Question, read_questions, read_squad, sample_questions
 from rag.report import LOWER_IS_BETTER, METRICS, below, compare, read_report
 from rag.settings import Settings
-from ui.errors import ReportError
+from ui.errors import FeedbackError, ReportError
+from ui.feedback import question_set
 from ui.language import error_message, say
 from ui.opening import embedding_bar, library_of
 from ui.options import DeviceOption, DtypeOption, EmbedderOption, LibraryOption
@@ -119,12 +120,25 @@ def evaluate_questions(
             help=say("指标的下限，低于它则退出状态为 1（可重复）", "exit 1 below it (repeatable)"),
         ),
     ] = None,
+    from_feedback: Annotated[
+        Path | None,
+        typer.Option(
+            "--from-feedback",
+            metavar="OUT.jsonl",
+            help=say(
+                "不评测，而把网页上收到的意见写成待补全的问题集",
+                "instead of measuring, write the page's feedback as a question set to complete",
+            ),
+        ),
+    ] = None,
     library: LibraryOption = None,
     embedder: EmbedderOption = None,
     device: DeviceOption = None,
     dtype: DtypeOption = None,
 ) -> int:
     """Ask every question, show and write the report; 1 where a minimum is not reached."""
+    if from_feedback:
+        return _write_feedback(from_feedback)
     if questions and squad:
         raise typer.BadParameter(
             say("与 --questions 不能同时用", "not together with --questions"), param_hint="--squad"
@@ -182,6 +196,29 @@ def read_minimums(texts: Sequence[str]) -> dict[str, float]:
                 say(f"{value} 不是数", f"{value} is not a number"), param_hint="--min"
             ) from error
     return minimums
+
+
+def _write_feedback(path: Path) -> int:
+    """Write the feedback as a question set; one that is there already may be half completed."""
+    if path.exists():
+        raise FeedbackError(
+            say(
+                f"{path} 已存在，不会覆盖。请换一个文件名。",
+                f"{path} is there already and is not overwritten: name another file.",
+            )
+        )
+    questions = question_set()
+    lines = (json.dumps(question, ensure_ascii=False) for question in questions)
+    _write("\n".join(lines) + "\n", path)
+    stdout().print(
+        say(
+            f"写了 {len(questions)} 个问题到 {path}。请按每题的 note 补全，"
+            "再运行 wenju eval --questions。",
+            f"{len(questions)} questions written to {path}. Complete them as their notes say, "
+            "then run `wenju eval --questions`.",
+        )
+    )
+    return 0
 
 
 @contextmanager

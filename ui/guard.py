@@ -70,10 +70,8 @@ class Login:
         user, _, password = text.partition(":")
         if not user or not password:
             raise SettingsError(
-                say(
-                    "--auth（或 WENJU_AUTH）要写成 用户:密码，两样都不能空。",
-                    "--auth (or WENJU_AUTH) must be USER:PASSWORD, neither of them empty.",
-                )
+                "--auth（或 WENJU_AUTH）要写成 用户:密码，两样都不能空。",
+                "--auth (or WENJU_AUTH) must be USER:PASSWORD, neither of them empty.",
             )
         self._both = text.encode(errors="surrogateescape")
         self._password = password.encode(errors="surrogateescape")
@@ -164,10 +162,8 @@ def _allowed(text: str) -> str:
     if name := _name(text):
         return name
     raise SettingsError(
-        say(
-            f"--allow-host 不能是 {text}；要写一个名字，如 chat.example.com。",
-            f"--allow-host cannot be {text}; write a name such as chat.example.com.",
-        )
+        f"--allow-host 不能是 {text}；要写一个名字，如 chat.example.com。",
+        f"--allow-host cannot be {text}; write a name such as chat.example.com.",
     )
 
 

@@ -1,37 +1,54 @@
-"""The chat page: a question, its answer, and the source text behind every citation."""
+"""The chat page: questions and answers, the library, and the source behind every citation."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
 from typing import Any
 
 import gradio as gr
+from gradio.events import api
+from gradio.themes import Base
 
 from index.errors import IndexingError
 from rag.answer import MAX_QUESTION_CHARS, Chatbot
 from rag.errors import RagError
 from rag.follow_up import Turn
+from ui import conversation
+from ui.conversation import Exchange
+from ui.errors import FeedbackError, TooManyPeople
+from ui.feedback import REASONS, Reason, save_feedback
 from ui.language import error_message, say
-from ui.render import answer_markdown, escape
+from ui.library_bar import library_bar
+from ui.page_panels import FOLDER, panel
+from ui.render import answer_html, escape, problem_html
+from ui.sources import source_around, source_slice
+from ui.uploads import MAX_FILE_MB
+from ui.waiting_line import WaitingLine
 
-_Message = dict[str, Any]
-_Update = tuple[str, list[_Message], list[Turn]]
+_AT_ONCE = 4
+"""Questions answered at the same time: more would only slow one another down."""
 
-_STYLE = "mark { padding: 0 .15em; border-radius: .2em }"
+_WAITING = 30
+"""People who may wait for their turn."""
 
-# A citation is a link to nowhere: it opens its source, which stands in the same message.
-_OPEN_SOURCE = """() => document.addEventListener("click", (event) => {
-  const link = event.target.closest('a[href^="#cite="]');
-  if (!link) return;
-  event.preventDefault();
-  const sources = link.closest(".message").querySelectorAll("details");
-  const source = sources[Number(link.textContent) - 1];
-  if (source) { source.open = true; source.scrollIntoView({ block: "nearest" }); }
-}, true)"""
+_TOLD_EVERY_S = 0.5
+"""How often those who wait are told their place."""
+
+_EXAMPLES = 4
+_SUGGESTIONS = 3
+
+_PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+
+_Stored = list[dict[str, Any]]
+_Updates = Iterator[tuple[Any, ...]]
 
 
 def page_options() -> dict[str, Any]:
-    """Return how the page is to be served by `gr.mount_gradio_app`.
+    """Return how the page is to be served, for `launch` and `gr.mount_gradio_app` alike.
 
     With these neither the server nor the page asks anything of another host.
     """
@@ -39,66 +56,338 @@ def page_options() -> dict[str, Any]:
         "ssr_mode": False,
         "run_history": False,
         "footer_links": [],
-        "css": _STYLE,
-        "js": _OPEN_SOURCE,
+        "max_file_size": f"{MAX_FILE_MB}mb",
+        # Gradio's own way of styling puts every rule inside its container, out of reach of body.
+        "head": f"<style>{(FOLDER / 'page.css').read_text('utf-8')}</style>",
+        "theme": Base(
+            primary_hue="orange",
+            neutral_hue="stone",
+            font=["system-ui", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "sans-serif"],
+            font_mono=["ui-monospace", "monospace"],
+        ),
     }
 
 
 def build_page(chatbot: Chatbot, *, may_change: bool = True) -> gr.Blocks:
-    """Return the page; its answers come from `chatbot`."""
-    with gr.Blocks(title="问据 wenju", analytics_enabled=False, fill_height=True) as page:
-        gr.Markdown(
-            say(
-                "## 问据\n\n向文档提问：回答附原文，文档没说的就说没说。",
-                "## 问据 wenju\n\nAsk the documents: answers come with their source.",
-            )
+    """Return the page; its answers come from `chatbot`.
+
+    Args:
+        chatbot: what answers, and whose library is shown.
+        may_change: whether readers may add documents and remove them.
+    """
+    asking = _Asking(chatbot, WaitingLine(_AT_ONCE, _WAITING))
+    with gr.Blocks(
+        title=say("问据", "wenju"), analytics_enabled=False, fill_height=True, fill_width=True
+    ) as page:
+        # The secret is no secret: a random one would make a restart forget the conversation.
+        kept = gr.BrowserState([], storage_key="wenju-conversation", secret="wenju")
+        header = panel("header", elem_id="wj-header", value=None, **_header_words())
+        shelf = library_bar(chatbot.library, may_change=may_change)
+        with gr.Column(elem_id="wj-main"):
+            chat = _chat()
+            _feedback(chat, kept)
+            question = _question_box()
+        panel(
+            "source",
+            elem_id="wj-source",
+            server_functions=_source_functions(chatbot),
+            **_source_words(),
         )
-        chat = gr.Chatbot(
-            label=say("对话", "Chat"),
-            scale=1,
-            latex_delimiters=[],
-            buttons=["copy"],
-            placeholder=say("提一个问题，或点一个例子", "Ask a question, or pick an example"),
-            examples=[{"text": example} for example in chatbot.examples()],
-        )
-        question = gr.Textbox(
-            label=say("问题", "Question"),
-            show_label=False,
-            placeholder=say("想问什么？按回车发送", "What do you want to know? Enter sends"),
-            submit_btn=True,
-            max_length=MAX_QUESTION_CHARS,
-            autofocus=True,
-        )
-        turns = gr.State([])
-        respond = _responder(chatbot)
-        state = [question, chat, turns]
-        question.submit(respond, state, state, api_name="ask")
-        chat.example_select(_picked, None, question, api_visibility="private").then(
-            respond, state, state, api_visibility="private"
-        )
+        _asking_events(asking, kept, chat, question)
+        _conversation_events(kept, chat, question, header)
+        page.load(partial(_restored, chatbot), kept, chat, **_PRIVATE)
+        shelf.changed(lambda: gr.Chatbot(examples=_examples(chatbot)), None, chat, **_PRIVATE)
+        api(asking.ask, api_name="ask", concurrency_limit=None)
     return page
 
 
-def _responder(chatbot: Chatbot) -> Callable[..., Iterator[_Update]]:
-    """Return the generator that answers in the page and keeps the turns for follow-ups."""
+class _Asking:
+    """Asks the chatbot for the page and for programs, each in its turn."""
 
-    def respond(question: str, shown: list[_Message], turns: list[Turn]) -> Iterator[_Update]:
-        turns = turns if shown else []
-        shown = [*shown, _message("user", escape(question))]
+    def __init__(self, chatbot: Chatbot, line: WaitingLine) -> None:
+        self._chatbot = chatbot
+        self._line = line
+
+    def ask(self, question: str, history: list[dict[str, str]] | None = None) -> dict[str, Any]:
+        """Answer one question; `history` is the turns before it, as {"role", "content"}."""
         try:
-            for answer in chatbot.stream(question, turns):
-                said = [Turn("user", question), Turn("assistant", answer.text)]
-                yield "", [*shown, _message("assistant", answer_markdown(answer))], turns + said
-        except (IndexingError, RagError) as error:
-            yield "", [*shown, _message("assistant", escape(error_message(error)))], turns
+            turns = [Turn(turn["role"], turn["content"]) for turn in history or ()]  # type: ignore
+            with self._line.join() as place:
+                while place.ahead(_TOLD_EVERY_S):
+                    pass
+                return self._chatbot.ask(question, turns).to_dict()
+        except (IndexingError, RagError, TooManyPeople) as error:
+            raise gr.Error(error_message(error), print_exception=False) from error
+        except (KeyError, TypeError) as error:
+            message = say("history 的每一项要有 role 和 content。", "Turns need role and content.")
+            raise gr.Error(message, print_exception=False) from error
 
-    return respond
+    def respond(self, question: str, before: Sequence[Exchange]) -> Iterator[Exchange]:
+        """Yield the exchange as it goes on: waiting, answered in part, answered."""
+        exchange = Exchange.begin(question)
+        yield exchange
+        try:
+            with self._line.join() as place:
+                while ahead := place.ahead(_TOLD_EVERY_S):
+                    yield replace(exchange, problem=_waiting(ahead))
+                for answer in self._chatbot.stream(question, conversation.turns(before)):
+                    exchange = exchange.answered(answer)
+                    yield exchange
+        except (IndexingError, RagError, TooManyPeople) as error:
+            exchange = replace(exchange, problem=error_message(error))
+            yield exchange
+        if exchange.answer and exchange.answer.refused:
+            asked = {question, *(each.question for each in before)}
+            others = [each for each in self._chatbot.examples(8) if each not in asked]
+            yield replace(exchange, suggestions=tuple(others[:_SUGGESTIONS]))
 
 
-def _message(role: str, content: str) -> _Message:
-    return {"role": role, "content": content}
+def _asking_events(
+    asking: _Asking, kept: gr.BrowserState, chat: gr.Chatbot, question: gr.Textbox
+) -> None:
+    """Let every way of asking run one generator, and Stop end whichever runs."""
+
+    def respond(text: str, before: list[Exchange]) -> _Updates:
+        if not text.strip():
+            yield gr.skip(), gr.skip(), gr.skip()
+            return
+        for exchange in asking.respond(text, before):
+            exchanges = [*before, exchange]
+            yield conversation.store(exchanges), _messages(exchanges), _generating()
+        yield gr.skip(), gr.skip(), _ready()
+
+    def submitted(text: str, stored: _Stored) -> _Updates:
+        yield from respond(text, conversation.load(stored))
+
+    def chosen(event: gr.SelectData, stored: _Stored) -> _Updates:
+        # An example is a message of Gradio's, a suggestion is its text.
+        picked = event.value["text"] if isinstance(event.value, dict) else event.value
+        yield from respond(str(picked), conversation.load(stored))
+
+    def retried(event: gr.RetryData, stored: _Stored) -> _Updates:
+        exchanges, at = conversation.load(stored), _exchange_of(event.index)
+        yield from respond(exchanges[at].question, exchanges[:at])
+
+    def edited(event: gr.EditData, stored: _Stored) -> _Updates:
+        exchanges, at = conversation.load(stored), _exchange_of(event.index)
+        yield from respond(str(event.value), exchanges[:at])
+
+    def stopped(stored: _Stored) -> tuple[Any, ...]:
+        exchanges = conversation.load(stored)
+        if exchanges:
+            exchanges[-1] = replace(exchanges[-1], stopped=True, problem="")
+        return conversation.store(exchanges), _messages(exchanges), _ready()
+
+    outputs = [kept, chat, question]
+    common: dict[str, Any] = {"concurrency_limit": None, "trigger_mode": "once", **_PRIVATE}
+    started: list[Any] = [
+        question.submit(submitted, [question, kept], outputs, **common),
+        chat.example_select(chosen, kept, outputs, **common),
+        chat.option_select(chosen, kept, outputs, **common),
+        chat.retry(retried, kept, outputs, **common),
+        chat.edit(edited, kept, outputs, **common),
+    ]
+    for event in started:
+        event.failure(_ready, None, question, **_PRIVATE)
+    question.stop(stopped, kept, outputs, cancels=started, **_PRIVATE)
 
 
-def _picked(event: gr.SelectData) -> str:
-    """Return the text of the example that was clicked."""
-    return event.value["text"]
+def _conversation_events(
+    kept: gr.BrowserState, chat: gr.Chatbot, question: gr.Textbox, header: gr.HTML
+) -> None:
+    """Let the conversation be undone, begun anew and exported."""
+
+    def undone(event: gr.UndoData, stored: _Stored) -> tuple[Any, ...]:
+        exchanges, at = conversation.load(stored), _exchange_of(event.index)
+        left = exchanges[:at]
+        return conversation.store(left), _messages(left), exchanges[at].question
+
+    def exported(write: Callable[[Sequence[Exchange]], str], suffix: str, stored: _Stored) -> Any:
+        now = datetime.now()
+        name = f"wenju-{now:%Y%m%d-%H%M%S}.{suffix}"
+        return {"name": name, "text": write(conversation.load(stored)), "at": time.monotonic_ns()}
+
+    chat.undo(undone, kept, [kept, chat, question], **_PRIVATE)
+    header.new_chat(lambda: ([], []), None, [kept, chat], **_PRIVATE)
+    header.export_markdown(
+        partial(exported, conversation.to_markdown, "md"), kept, header, **_PRIVATE
+    )
+    header.export_json(partial(exported, conversation.to_json, "json"), kept, header, **_PRIVATE)
+
+
+def _feedback(chat: gr.Chatbot, kept: gr.BrowserState) -> None:
+    """Build the row that asks why an answer was bad, and what keeps it."""
+    disliked = gr.State(0)
+    with gr.Row(visible=False, elem_id="wj-why") as row:
+        gr.Markdown(say("哪里不对？", "What is wrong?"))
+        buttons = [gr.Button(_reason_in_words(reason), size="sm") for reason in REASONS]
+        cancel = gr.Button(say("取消", "Cancel"), size="sm")
+
+    def ask_why(event: gr.LikeData) -> tuple[Any, ...]:
+        return _exchange_of(event.index), gr.Row(visible=True)
+
+    def save(reason: Reason, at: int, stored: _Stored) -> gr.Row:
+        exchanges = conversation.load(stored)
+        answer = exchanges[at].answer if at < len(exchanges) else None
+        try:
+            if answer:
+                save_feedback(answer, conversation.turns(exchanges[:at]), reason)
+                gr.Info(say("已记下，谢谢。", "Noted, thank you."), title=say("意见", "Feedback"))
+        except FeedbackError as error:
+            gr.Warning(escape(error_message(error)), title=say("意见", "Feedback"))
+        return gr.Row(visible=False)
+
+    chat.like(ask_why, None, [disliked, row], **_PRIVATE)
+    for reason, button in zip(REASONS, buttons, strict=True):
+        button.click(partial(save, reason), [disliked, kept], row, **_PRIVATE)
+    cancel.click(lambda: gr.Row(visible=False), None, row, **_PRIVATE)
+
+
+def _chat() -> gr.Chatbot:
+    return gr.Chatbot(
+        label=say("对话", "Conversation"),
+        show_label=False,
+        elem_id="wj-chat",
+        scale=1,
+        height="100%",
+        latex_delimiters=[],
+        allow_tags=False,
+        buttons=[],
+        editable="user",
+        feedback_options=["Dislike"],
+        layout="bubble",
+        placeholder=_welcome(),
+    )
+
+
+def _question_box() -> gr.Textbox:
+    return gr.Textbox(
+        label=say("问题", "Question"),
+        show_label=False,
+        elem_id="wj-question",
+        placeholder=say("向文档提问，按回车发送", "Ask the documents; Enter sends"),
+        submit_btn=say("发送", "Send"),
+        stop_btn=False,
+        max_lines=6,
+        max_length=MAX_QUESTION_CHARS,
+        autofocus=True,
+        interactive=True,
+    )
+
+
+def _generating() -> gr.Textbox:
+    return gr.Textbox(value="", submit_btn=False, stop_btn=say("停止", "Stop"))
+
+
+def _ready() -> gr.Textbox:
+    return gr.Textbox(submit_btn=say("发送", "Send"), stop_btn=False)
+
+
+def _restored(chatbot: Chatbot, stored: _Stored) -> gr.Chatbot:
+    """Return the chat as the browser kept it; an answer that a reload cut short is told."""
+    exchanges = conversation.load(stored)
+    if exchanges and not _reply(exchanges[-1]):
+        cut_short = say("回答中断了，可以点重试。", "The answer was cut short: try it again.")
+        exchanges[-1] = replace(exchanges[-1], problem=cut_short)
+    return gr.Chatbot(value=_messages(exchanges), examples=_examples(chatbot))  # type: ignore
+
+
+def _messages(exchanges: Sequence[Exchange]) -> list[dict[str, Any]]:
+    """Return two messages for each exchange, but for one that is just begun."""
+    messages: list[dict[str, Any]] = []
+    for exchange in exchanges:
+        messages.append({"role": "user", "content": escape(exchange.question)})
+        if reply := _reply(exchange):
+            options = [{"value": each, "label": each} for each in exchange.suggestions]
+            messages.append({"role": "assistant", "content": reply, "options": options})
+    return messages
+
+
+def _reply(exchange: Exchange) -> str:
+    parts: list[str] = []
+    if exchange.answer:
+        parts.append(answer_html(exchange.answer))
+    if exchange.problem:
+        parts.append(problem_html(exchange.problem))
+    if exchange.stopped:
+        parts.append(problem_html(say("已停止。", "Stopped.")))
+    return "".join(parts)
+
+
+def _exchange_of(message: Any) -> int:
+    """Return which exchange a message of the chat belongs to."""
+    return int(message) // 2
+
+
+def _examples(chatbot: Chatbot) -> list[Any]:
+    return [{"text": example} for example in chatbot.examples(_EXAMPLES)]
+
+
+def _source_functions(chatbot: Chatbot) -> list[Callable[..., Any]]:
+    def get_source(asked: dict[str, Any]) -> dict[str, Any]:
+        return source_around(chatbot.library, asked)
+
+    def get_more(asked: dict[str, Any]) -> dict[str, Any]:
+        return source_slice(chatbot.library, asked)
+
+    return [get_source, get_more]
+
+
+def _waiting(ahead: int) -> str:
+    return say(f"正在排队，前面还有 {ahead} 个问题…", f"Waiting: {ahead} questions come first…")
+
+
+def _reason_in_words(reason: Reason) -> str:
+    return {
+        "wrong": say("答错了", "It is wrong"),
+        "wrong source": say("出处不对", "Wrong source"),
+        "should have refused": say("应该拒答", "It should have refused"),
+        "should have answered": say("应该能答", "It should have answered"),
+    }[reason]
+
+
+def _welcome() -> str:
+    heading = say("有问，必有据", "Answers with their evidence")
+    line = say(
+        "回答都来自资料库里的文档，点一下编号就能核对原文；文档没说的，就说没说。",
+        "Answers come from your documents, each linked to its source; "
+        "what they do not say is refused.",
+    )
+    return f'<div class="wj-welcome"><h2>{heading}</h2><p>{line}</p></div>'
+
+
+def _header_words() -> dict[str, str]:
+    return {
+        "lang": say("zh-CN", "en"),
+        "brand": say("问据", "wenju"),
+        "home": say("去提问", "Go to the question"),
+        "tagline": say("问文档，有依据", "Ask the documents"),
+        "library": say("资料库", "Library"),
+        "new_chat": say("新对话", "New chat"),
+        "export_as": say("导出", "Export"),
+        "theme": say("切换深浅色", "Light or dark"),
+        "copied": say("已复制", "Copied"),
+        "drop": say("松开即可添加文档", "Drop to add documents"),
+        "retry": say("重试", "Retry"),
+        "undo": say("撤回", "Undo"),
+        "edit": say("修改问题", "Edit the question"),
+        "dislike": say("不好", "Not good"),
+        "submit": say("发送", "Send"),
+        "cancel": say("取消", "Cancel"),
+        "conversation": say("对话", "Conversation"),
+        "asked": say("提问", "Question"),
+        "answered": say("回答", "Answer"),
+    }
+
+
+def _source_words() -> dict[str, str]:
+    return {
+        "heading": say("原文", "Source"),
+        "close": say("关闭原文", "Close the source"),
+        "all": say("全部引文", "All citations"),
+        "citation": say("引文", "Citation"),
+        "earlier": say("显示上文", "Show what comes before"),
+        "later": say("显示下文", "Show what follows"),
+        "loading": say("正在打开原文…", "Opening the source…"),
+        "failed": say("打不开原文，请再试一次。", "The source cannot be opened; try again."),
+    }

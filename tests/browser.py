@@ -1,0 +1,138 @@
+"""A real browser and a real page for it, for the tests of what people see."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, Playwright, expect
+
+from rag.answer import Chatbot
+from ui.web import build_page, page_options
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+_ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+DESKTOP = (1280, 800)
+PHONE = (390, 844)
+
+TIMEOUT_MS = 60_000.0
+"""A machine that is busy with other things is slow, and that is no failure."""
+
+expect.set_options(timeout=TIMEOUT_MS)
+
+_asked_of_others: list[str] = []
+
+
+def _watch(event: str, values: tuple[Any, ...]) -> None:
+    if event == "socket.connect" and isinstance(values[1], tuple):
+        host = str(values[1][0])
+    elif event == "socket.getaddrinfo":
+        host = str(values[0])
+    else:
+        return
+    if host not in ("127.0.0.1", "localhost", "::1", "0.0.0.0", "None", ""):
+        _asked_of_others.append(host)
+
+
+sys.addaudithook(_watch)
+
+
+def launched(playwright: Playwright) -> Browser:
+    """Start any Chromium there is; without one the tests are skipped, on CI they fail."""
+    own = playwright.chromium.executable_path
+    found = next(filter(None, map(shutil.which, _NAMES)), own if Path(own).exists() else None)
+    if found is None:
+        message = "there is no Chromium: install chromium, or run `playwright install chromium`"
+        if os.environ.get("CI", "").lower() == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    return playwright.chromium.launch(executable_path=found, args=list(_ARGUMENTS))
+
+
+@contextmanager
+def served(chatbot: Chatbot, *, may_change: bool = True, port: int | None = None) -> Iterator[str]:
+    """Serve the page of a chatbot and yield its address; the server may ask no other host."""
+    before = len(_asked_of_others)
+    page = build_page(chatbot, may_change=may_change)
+    _, address, _ = page.launch(
+        server_name="127.0.0.1",
+        server_port=port,
+        prevent_thread_lock=True,
+        quiet=True,
+        **page_options(),
+    )
+    try:
+        yield address
+    finally:
+        page.close(verbose=False)
+    assert _asked_of_others[before:] == []
+
+
+@contextmanager
+def visited(
+    browser: Browser,
+    address: str,
+    *,
+    size: tuple[int, int] = DESKTOP,
+    dark: bool = False,
+    **settings: Any,
+) -> Iterator[Page]:
+    """Open a page as a new visitor; it may run into no error and ask no other host."""
+    context = browser.new_context(
+        viewport={"width": size[0], "height": size[1]},
+        color_scheme="dark" if dark else "light",
+        locale="zh-CN",
+        **settings,
+    )
+    context.set_default_timeout(TIMEOUT_MS)
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    foreign: list[str] = []
+    errors: list[str] = []
+    own = (address, address.replace("http", "ws", 1), "data:", f"blob:{address}")
+    context.on("request", lambda r: None if r.url.startswith(own) else foreign.append(r.url))
+    page = context.new_page()
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    try:
+        enter(page, address)
+        yield page
+    finally:
+        context.close()
+    assert foreign == []
+    assert errors == []
+
+
+def enter(page: Page, address: str) -> None:
+    """Open the page and wait until all of it is there."""
+    page.goto(address)
+    expect(page.locator("#wj-question textarea")).to_be_visible()
+    expect(page.locator(".wj-count")).not_to_be_empty()
+    expect(page.locator(".wj-welcome, .wj-answer, [data-testid=user]").first).to_be_visible()
+
+
+def ask(page: Page, question: str) -> None:
+    """Ask a question and wait until its answer is there whole."""
+    answers = page.locator(".wj-answer").count()
+    begin(page, question)
+    expect(page.locator(".wj-answer")).to_have_count(answers + 1)
+    expect(page.locator("#wj-question .submit-button")).to_be_visible()
+
+
+def begin(page: Page, question: str) -> None:
+    """Ask a question and wait for nothing."""
+    page.fill("#wj-question textarea", question)
+    page.press("#wj-question textarea", "Enter")

@@ -1,0 +1,68 @@
+"""Conversations: kept by the browser, continued, and exported with every citation."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from answers import ANSWER, REFUSAL
+from markdown_it import MarkdownIt
+
+from rag.answer import Answer
+from ui import conversation
+from ui.conversation import Exchange
+
+HOSTILE = "<script>x</script> ![](http://e.example/p) [a](javascript:x) `b` | *c*"
+ASKED = [
+    Exchange.begin(ANSWER.question).answered(ANSWER),
+    Exchange.begin(
+        "？",
+    ),
+    replace(Exchange.begin(REFUSAL.question).answered(REFUSAL), suggestions=("总投资多少？",)),
+]
+
+
+def test_what_is_stored_is_read_back() -> None:
+    assert conversation.load(json.loads(json.dumps(conversation.store(ASKED)))) == ASKED
+
+
+@pytest.mark.parametrize("stored", [None, [], "x", {"a": 1}, [{"question": 3}]])
+def test_what_cannot_be_read_starts_a_new_conversation(stored: object) -> None:
+    assert conversation.load(stored) == []
+
+
+def test_a_browser_keeps_the_latest_exchanges_and_the_best_passages() -> None:
+    many = replace(ANSWER, hits=ANSWER.hits * 20)
+    stored = conversation.store([Exchange.begin(str(n)).answered(many) for n in range(300)])
+    assert stored[-1]["question"] == "299"
+    assert len(stored) < 300
+    assert len(stored[-1]["answer"]["hits"]) < 20
+
+
+def test_only_what_was_answered_is_talked_of() -> None:
+    said = [(turn.role, turn.content) for turn in conversation.turns(ASKED[:2])]
+    assert said == [("user", ANSWER.question), ("assistant", ANSWER.text)]
+
+
+def test_json_holds_the_whole_answers() -> None:
+    exchanges = json.loads(conversation.to_json(ASKED))
+    assert Answer.from_dict(exchanges[0]["answer"]) == ANSWER
+
+
+def test_markdown_holds_questions_answers_and_quotes() -> None:
+    written = conversation.to_markdown(ASKED)
+    assert "## 总投资多少？\n\n约100亿元 [1]" in written
+    assert "> 总投资约100亿元的小镇。" in written
+    assert "**没有找到答案**" in written
+
+
+def test_markdown_makes_nothing_of_what_others_wrote() -> None:
+    citation = replace(ANSWER.citations[0], quote=HOSTILE, title=HOSTILE, document_id=HOSTILE)
+    answer = replace(ANSWER, text=HOSTILE, citations=(citation,), resolved_question=HOSTILE)
+    page = MarkdownIt("commonmark").render(
+        conversation.to_markdown([Exchange.begin(HOSTILE).answered(answer)])
+    )
+    assert "<script" not in page
+    assert "<img" not in page
+    assert "<a " not in page

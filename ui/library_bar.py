@@ -1,0 +1,164 @@
+"""The library bar of the page: its documents, adding files to them, and removing them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import gradio as gr
+
+from index.documents import Document
+from index.errors import IndexingError
+from index.library import Library
+from ui.language import error_message, say
+from ui.page_panels import panel
+from ui.render import escape
+from ui.terminal import safe
+from ui.uploads import MAX_FILE_MB, MAX_FILES, Upload, read_uploads
+
+_PROGRESS = gr.Progress()
+
+_Update = tuple[Any, ...]
+
+
+def library_bar(library: Library, *, may_change: bool) -> gr.HTML:
+    """Build the bar and return its list, whose `changed` event tells of another library."""
+    with gr.Column(elem_id="wj-library"):
+        shelf = panel(
+            "library",
+            value="",
+            server_functions=_functions(library, may_change),
+            may_change=may_change,
+            **_words(),
+        )
+        if may_change:
+            _uploading(library, shelf)
+        else:
+            gr.Markdown(
+                say(
+                    "这里只能查阅：资料库由管理员用 wenju add 和 wenju remove 更改。",
+                    "Read only: the library is changed with `wenju add` and `wenju remove`.",
+                ),
+                elem_classes="wj-hint",
+            )
+    return shelf
+
+
+def _uploading(library: Library, shelf: gr.HTML) -> None:
+    """Build the upload with its report, and the question whether to replace."""
+    taken = gr.State(())
+    upload = gr.UploadButton(
+        say("添加文档", "Add documents"), file_count="multiple", elem_id="wj-upload", size="md"
+    )
+    gr.Markdown(
+        say(
+            f"也可以把文件拖到这里。每次最多 {MAX_FILES} 个，每个不超过 {MAX_FILE_MB} MB。",
+            f"Or drop files here. At most {MAX_FILES} at a time, {MAX_FILE_MB} MB each.",
+        ),
+        elem_classes="wj-hint",
+    )
+    report = gr.Markdown(elem_id="wj-report", min_height=24)
+    with gr.Column(visible=False, elem_id="wj-taken") as ask:
+        which = gr.Markdown()
+        with gr.Row():
+            replace = gr.Button(say("替换", "Replace"), variant="primary", size="sm", min_width=60)
+            keep = gr.Button(say("保留旧的", "Keep the old"), size="sm", min_width=60)
+
+    def add(paths: list[str], progress: gr.Progress = _PROGRESS) -> _Update:
+        found = read_uploads(paths, library)
+        problem = _add(library, found.new, progress)
+        taken_names = "、".join(document.id for document in found.taken)
+        question = say(
+            f"资料库里已有 {taken_names}，内容不同。要替换吗？",
+            f"The library has {taken_names} with other content. Replace?",
+        )
+        return (
+            _report(found, problem),
+            found.taken,
+            gr.Column(visible=bool(found.taken)),
+            escape(question),
+            _token(),
+        )
+
+    def put(documents: tuple[Document, ...], progress: gr.Progress = _PROGRESS) -> _Update:
+        problem = _add(library, documents, progress)
+        done = say(f"已替换 {len(documents)} 个文档。", f"{len(documents)} documents replaced.")
+        return escape(problem or done), (), gr.Column(visible=False), "", _token()
+
+    outputs = [report, taken, ask, which, shelf]
+    common: dict[str, Any] = {
+        "api_visibility": "private",
+        "concurrency_id": "library",
+        "concurrency_limit": 1,
+        "show_progress_on": report,
+    }
+    upload.upload(add, upload, outputs, **common)
+    replace.click(put, taken, outputs, **common)
+    keep.click(lambda: ((), gr.Column(visible=False)), None, [taken, ask], api_visibility="private")
+
+
+def _add(library: Library, documents: tuple[Document, ...], progress: gr.Progress) -> str:
+    """Add documents and return what went wrong, to be told."""
+
+    def show(done: int, total: int) -> None:
+        progress((done, total), desc=say("正在建立索引", "Indexing"), unit=say("句", "sentences"))
+
+    try:
+        if documents:
+            library.add(documents, progress=show)
+    except IndexingError as error:
+        return error_message(error)
+    return ""
+
+
+def _report(found: Upload, problem: str) -> str:
+    lines: list[str] = []
+    if problem:
+        lines.append(f"⚠ {escape(problem)}")
+    elif found.new:
+        names = "、".join(document.id for document in found.new)
+        lines.append("✓ " + escape(say(f"已加入：{names}", f"Added: {names}")))
+    if found.unchanged:
+        lines.append(
+            say(f"{found.unchanged} 个文档没有变化。", f"{found.unchanged} documents unchanged.")
+        )
+    lines += [f"⚠ {escape(error)}" for error in found.errors]
+    return "\n\n".join(lines)
+
+
+def _token() -> str:
+    """Return a value unlike the last one: the list sees that it has to be read again."""
+    return str(time.monotonic_ns())
+
+
+def _functions(library: Library, may_change: bool) -> list[Callable[..., Any]]:
+    def list_documents(_: Any) -> list[dict[str, Any]]:
+        documents = [asdict(document) for document in library.documents()]
+        return [document | {"title": safe(document["title"])} for document in documents]
+
+    def remove_document(document_id: str) -> str:
+        """Remove a document and return what went wrong, to be told."""
+        try:
+            library.remove([str(document_id)])
+        except IndexingError as error:
+            return error_message(error)
+        return ""
+
+    return [list_documents, remove_document] if may_change else [list_documents]
+
+
+def _words() -> dict[str, str]:
+    return {
+        "heading": say("资料库", "Library"),
+        "search": say("查找文档", "Find a document"),
+        "none": say("资料库是空的。", "The library is empty."),
+        "no_match": say("没有匹配的文档。", "No document matches."),
+        "remove": say("移除", "Remove"),
+        "really": say("移除后不能再从它回答。确定吗？", "It will not be answered from. Remove?"),
+        "cancel": say("取消", "Cancel"),
+        "open": say("查看原文", "Open"),
+        "chars": say("字", "characters"),
+        "close": say("关闭资料库", "Close the library"),
+    }
