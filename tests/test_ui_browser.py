@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ class Watched(Chatbot):
         self.ended = threading.Event()
         self.steps = 0
 
-    def stream(self, question: str, history: Sequence[Turn] = (), **rest: Any) -> Iterator[Answer]:
+    def stream(self, question: str, history: Sequence[Turn] = (), **rest: Any) -> Generator[Answer]:
         if SLOWLY not in question:
             yield from super().stream(question, history, **rest)
             return

@@ -253,7 +253,7 @@ class Failing(Chatbot):
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_failure_before_the_first_word_has_its_status(stream: bool, library: DiskLibrary) -> None:
-    with api(Failing(library, LibraryError("资料库坏了。"))) as address:
+    with api(Failing(library, LibraryError("资料库坏了。", "The library is broken."))) as address:
         found = post(address, {"messages": [user("甲？")], "stream": stream})
     assert found.status_code == 500
     assert found.json()["error"] == {
@@ -266,7 +266,9 @@ def test_a_failure_before_the_first_word_has_its_status(stream: bool, library: D
 
 def test_a_failure_in_the_middle_of_a_stream_is_told_in_it(library: DiskLibrary) -> None:
     with (
-        api(Failing(library, LibraryError("资料库坏了。"), "约")) as address,
+        api(
+            Failing(library, LibraryError("资料库坏了。", "The library is broken."), "约")
+        ) as address,
         pytest.raises(openai.APIError, match="资料库坏了"),
     ):
         list(
