@@ -129,10 +129,18 @@ def ask(page: Page, question: str) -> None:
     answers = page.locator(".wj-answer").count()
     begin(page, question)
     expect(page.locator(".wj-answer")).to_have_count(answers + 1)
-    expect(page.locator("#wj-question .submit-button")).to_be_visible()
+    settle(page)
+
+
+def settle(page: Page) -> None:
+    """Wait until nothing is being answered."""
+    # What was clicked a moment ago may have begun something.
+    page.wait_for_timeout(200)
+    expect(page.locator("body:not(.wj-busy)")).to_have_count(1)
 
 
 def begin(page: Page, question: str) -> None:
     """Ask a question and wait for nothing."""
+    settle(page)
     page.fill("#wj-question textarea", question)
     page.press("#wj-question textarea", "Enter")

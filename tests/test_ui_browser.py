@@ -14,7 +14,7 @@ from urllib.parse import unquote
 import pytest
 from asking import Finds, document, letter_library
 from axe_playwright_python.sync_playwright import Axe
-from browser import DESKTOP, PHONE, ask, begin, enter, launched, served, visited
+from browser import DESKTOP, PHONE, ask, begin, enter, launched, served, settle, visited
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from index.embedder import load_embedder
@@ -139,9 +139,23 @@ def test_an_answer_streams_and_stop_ends_the_work(page: Page, chatbot: Watched) 
     expect(last(page)).to_contain_text("100亿元")
 
 
+def test_a_question_asked_meanwhile_waits_in_its_box(page: Page) -> None:
+    begin(page, SLOWLY)
+    expect(page.locator(".wj-text")).to_be_visible()
+    page.fill("#wj-question textarea", TOWN)
+    page.press("#wj-question textarea", "Enter")
+    page.get_by_role("button", name="停止").click()
+    settle(page)
+    expect(page.locator("[data-testid=user]")).to_have_count(1)
+    expect(page.locator("#wj-question textarea")).to_have_value(TOWN)
+    page.press("#wj-question textarea", "Enter")
+    expect(last(page)).to_contain_text("100亿元")
+
+
 def test_a_question_is_retried_edited_and_taken_back(page: Page) -> None:
     ask(page, TOWN)
     action(page, "重试").click()
+    settle(page)
     expect(page.locator(".wj-answer")).to_have_count(1)
     expect(last(page)).to_contain_text("100亿元")
     ask(page, "费用精简了56%吗?")
@@ -153,6 +167,7 @@ def test_a_question_is_retried_edited_and_taken_back(page: Page) -> None:
     expect(page.locator("[data-testid=user]").last).to_have_text("企业开办时间压缩到几天？")
     expect(last(page).locator(".wj-text")).to_contain_text("3个工作日")
     expect(page.locator(".wj-answer")).to_have_count(2)
+    settle(page)
     action(page, "撤回").click()
     expect(page.locator(".wj-answer")).to_have_count(1)
     expect(page.locator("#wj-question textarea")).to_have_value("企业开办时间压缩到几天？")

@@ -41,6 +41,10 @@ _TOLD_EVERY_S = 0.5
 _EXAMPLES = 4
 _SUGGESTIONS = 3
 
+_BUSY = "(...values) => { document.body.classList.add('wj-busy'); return values.slice(0, %d); }"
+_IDLE = "() => document.body.classList.remove('wj-busy')"
+"""Said in the page at once: the server's first word of an answer comes later."""
+
 _PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 _Stored = list[dict[str, Any]]
@@ -147,17 +151,17 @@ def _asking_events(
 ) -> None:
     """Let every way of asking run one generator, and Stop end whichever runs."""
 
-    def respond(text: str, before: list[Exchange]) -> _Updates:
+    def respond(text: str, before: list[Exchange], *, typed: bool = False) -> _Updates:
         if not text.strip():
             yield gr.skip(), gr.skip(), gr.skip()
             return
         for exchange in asking.respond(text, before):
             exchanges = [*before, exchange]
-            yield conversation.store(exchanges), _messages(exchanges), _generating()
+            yield conversation.store(exchanges), _messages(exchanges), _generating(typed)
         yield gr.skip(), gr.skip(), _ready()
 
     def submitted(text: str, stored: _Stored) -> _Updates:
-        yield from respond(text, conversation.load(stored))
+        yield from respond(text, conversation.load(stored), typed=True)
 
     def chosen(event: gr.SelectData, stored: _Stored) -> _Updates:
         # An example is a message of Gradio's, a suggestion is its text.
@@ -181,15 +185,17 @@ def _asking_events(
     outputs = [kept, chat, question]
     common: dict[str, Any] = {"concurrency_limit": None, "trigger_mode": "once", **_PRIVATE}
     started: list[Any] = [
-        question.submit(submitted, [question, kept], outputs, **common),
-        chat.example_select(chosen, kept, outputs, **common),
-        chat.option_select(chosen, kept, outputs, **common),
-        chat.retry(retried, kept, outputs, **common),
-        chat.edit(edited, kept, outputs, **common),
+        question.submit(submitted, [question, kept], outputs, js=_BUSY % 2, **common),
+        chat.example_select(chosen, kept, outputs, js=_BUSY % 1, **common),
+        chat.option_select(chosen, kept, outputs, js=_BUSY % 1, **common),
+        chat.retry(retried, kept, outputs, js=_BUSY % 1, **common),
+        chat.edit(edited, kept, outputs, js=_BUSY % 1, **common),
     ]
     for event in started:
         event.failure(_ready, None, question, **_PRIVATE)
-    question.stop(stopped, kept, outputs, cancels=started, **_PRIVATE)
+        event.then(None, js=_IDLE)
+    stop = question.stop(stopped, kept, outputs, cancels=started, **_PRIVATE)
+    stop.then(None, js=_IDLE)
 
 
 def _conversation_events(
@@ -275,8 +281,10 @@ def _question_box() -> gr.Textbox:
     )
 
 
-def _generating() -> gr.Textbox:
-    return gr.Textbox(value="", submit_btn=False, stop_btn=say("停止", "Stop"))
+def _generating(typed: bool) -> gr.Textbox:
+    """Return the question box while an answer comes, empty if the question was typed there."""
+    box: dict[str, Any] = {"value": ""} if typed else {}
+    return gr.Textbox(submit_btn=False, stop_btn=say("停止", "Stop"), **box)
 
 
 def _ready() -> gr.Textbox:

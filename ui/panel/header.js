@@ -135,6 +135,33 @@ addEventListener(
   true,
 );
 
+// One answer at a time: another question, asked meanwhile, would be lost with the conversation
+// that it began from.
+const busy = () => body.classList.contains("wj-busy");
+
+function hold(event) {
+  event.preventDefault();
+  event.stopImmediatePropagation();
+}
+
+addEventListener(
+  "keydown",
+  (event) => {
+    const sends = event.key === "Enter" && !event.shiftKey && event.target.closest?.("#wj-question");
+    if (sends && busy() && event.target.matches("textarea")) hold(event);
+  },
+  true,
+);
+addEventListener(
+  "click",
+  (event) => {
+    const asks = event.target.closest?.("#wj-chat button, #wj-question .submit-button");
+    const begins = event.target.closest?.('[data-do="new_chat"]');
+    if ((asks || begins) && busy()) hold(event);
+  },
+  true,
+);
+
 // Gradio names its buttons in English unless the browser says "zh-CN", and edits a message as
 // it is written for the page: its characters are put back before they are shown.
 const NAMES = [
