@@ -40,6 +40,9 @@ transformer's log-odds. Source: the articles of `training/tuning` that it was no
 FREE_MARGIN = 1.0
 """By how much evidence a span that is no candidate must lead to be taken all the same."""
 
+_WHOLE = frozenset(("Q", "T", "nr", "nz"))
+"""The tags of tokens that no answer is a part of: quantities, times, names."""
+
 _WORDS = re.compile(r"\s*[a-z]+|\s*[^a-z\s]")
 
 _START, _PADDING, _END, _UNKNOWN = range(4)
@@ -204,12 +207,12 @@ def _best(sentence: ScoredSentence, read: _Read) -> Span | None:
 
 
 def whole_measure(span: Span) -> Span:
-    """Widen a span that cuts a date or a quantity, so that units are kept: 56 to 56%."""
+    """Widen a span that cuts a name, a date or a quantity: 56 to 56%, units kept."""
     parsed, base = span.sentence.parsed, span.sentence.sentence.start
     start, end = span.start - base, span.end - base
     for k, token in enumerate(parsed.tokens):
         left, right = parsed.offsets(k, k)
-        if token.tag in "QT" and left < end and start < right:
+        if token.tag in _WHOLE and left < end and start < right:
             start, end = min(start, left), max(end, right)
     return replace(span, start=base + start, end=base + end)
 
