@@ -155,9 +155,12 @@ def _asking_events(
         if not text.strip():
             yield gr.skip(), gr.skip(), gr.skip()
             return
+        box = _generating(typed)
         for exchange in asking.respond(text, before):
             exchanges = [*before, exchange]
-            yield conversation.store(exchanges), _messages(exchanges), _generating(typed)
+            yield conversation.store(exchanges), _messages(exchanges), box
+            # From now on the box may hold what the reader is about to ask next.
+            box = gr.skip()
         yield gr.skip(), gr.skip(), _ready()
 
     def submitted(text: str, stored: _Stored) -> _Updates:
