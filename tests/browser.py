@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import serving
 from playwright.sync_api import Browser, Page, Playwright, expect
 
 from rag.answer import Chatbot
-from ui.web import build_page, page_options
+from ui.guard import Hosts
+from ui.server import build_app
+from ui.web import build_page
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 _ARGUMENTS = (
@@ -69,17 +72,11 @@ def served(chatbot: Chatbot, *, may_change: bool = True, port: int | None = None
     """Serve the page of a chatbot and yield its address; the server may ask no other host."""
     before = len(_asked_of_others)
     page = build_page(chatbot, may_change=may_change)
-    _, address, _ = page.launch(
-        server_name="127.0.0.1",
-        server_port=port,
-        prevent_thread_lock=True,
-        quiet=True,
-        **page_options(),
-    )
-    try:
+    hosts = Hosts("127.0.0.1", loopback=True)
+    with serving.served(
+        build_app(chatbot, page, hosts=hosts, may_change=may_change), port or 0
+    ) as address:
         yield address
-    finally:
-        page.close(verbose=False)
     assert _asked_of_others[before:] == []
 
 

@@ -90,9 +90,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def served(app: FastAPI) -> Iterator[str]:
-    """Serve an app in a thread and yield its address."""
-    with listening("127.0.0.1", 0) as sockets:
+def served(app: FastAPI, port: int = 0) -> Iterator[str]:
+    """Serve an app in a thread, on any free port if none is named, and yield its address."""
+    with listening("127.0.0.1", port) as sockets:
         config = uvicorn.Config(app, ws="none", log_level="critical", timeout_graceful_shutdown=1)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=(sockets,))
