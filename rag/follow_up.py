@@ -191,15 +191,15 @@ def _swaps(body: str, topic: str, before: Asked, subject: str) -> Iterator[str]:
     if not any(map(str.isalnum, body)):
         yield topic
         return
-    likes = [_like_of(body, topic, before)]
+    like = _like_of(body, topic, before)
+    likes = [like] if like else sorted(_phrases(before), key=len, reverse=True)
+    # The phrases are folded: those of a Traditional question stand in its folded text only.
+    swapped = [
+        (topic if each in topic else before.text).replace(each, body.strip(_QUOTES), 1)
+        for each in likes
+    ]
     attribute = _attribute(body, subject)
-    if not likes[0]:
-        yield attribute
-        likes = sorted(_phrases(before), key=len, reverse=True)
-    for like in filter(None, likes):
-        # The phrases are folded: those of a Traditional question stand in its folded text only.
-        yield (topic if like in topic else before.text).replace(like, body.strip(_QUOTES), 1)
-    yield attribute
+    yield from (*swapped, attribute) if like else (attribute, *swapped)
 
 
 def _like_of(body: str, topic: str, before: Asked) -> str:
