@@ -3,11 +3,13 @@
     python -m training.reader_onnx export --weights ../cache/reader/final.pt
     python -m training.reader_onnx check --weights ../cache/reader/final.pt
     python -m training.reader_onnx evaluate
+    python -m training.reader_onnx restore
 
 `export` writes `reader.onnx` and `reader_vocabulary.txt` to the folder, `check` compares the
 file with torch, span by span and in time, and `evaluate` measures it on CMRC 2018's
 development half and on the tuning articles held out. Without `final.pt`, `checkpoint.pt` of
-a training that still runs will do.
+a training that still runs will do. `restore` is the way back: it writes `start.pt` and
+`vocabulary.txt` from the files that ship, for a further training to begin with.
 """
 
 from __future__ import annotations
@@ -32,6 +34,8 @@ from torch.nn import functional
 
 from training.reader import (
     HEADS,
+    INNER,
+    LAYERS,
     WIDTH,
     Layer,
     Predict,
@@ -230,6 +234,79 @@ def export(weights: Path, folder: Path, data: Path) -> None:
     print(f"reader.onnx: {size / 1e6:.1f} MB")
 
 
+def restore(folder: Path) -> None:
+    """Write `start.pt` and `vocabulary.txt` from the shipped files: the way back of `export`."""
+    shipped = Path(__file__).parent.parent / "rag"
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(shipped / "reader_vocabulary.txt", folder / "vocabulary.txt")
+    graph = onnx.load(shipped / "reader.onnx").graph
+    values = {each.name: _array(each) for each in graph.initializer}
+    names = ("positions.weight", "norm.weight", "norm.bias", "head.bias")
+    state = {name: values[name] for name in names}
+    state["words.weight"] = values["words.weight"].float() * values["words.scale"]
+    products: dict[tuple[int, ...], list[Tensor]] = {}  # by shape, each from the first layer on
+    for weight in (_weight(node, values) for node in graph.node if "MatMul" in node.op_type):
+        if weight is not None:
+            products.setdefault(tuple(weight.shape), []).append(weight)
+    (state["head.weight"],) = products.pop((2, WIDTH))
+    for i in range(LAYERS):
+        parts = {shape: weights[i] for shape, weights in products.items()}
+        state |= {f"layers.{i}.{name}": x for name, x in _layer(i, parts, values).items()}
+    model = Reader(len(Vocabulary(folder / "vocabulary.txt")))
+    model.load_state_dict(state)
+    torch.save(state, folder / "start.pt")
+
+
+def _array(stored: onnx.TensorProto) -> Tensor:
+    return torch.from_numpy(onnx.numpy_helper.to_array(stored).copy())
+
+
+def _weight(node: onnx.NodeProto, values: dict[str, Tensor]) -> Tensor | None:
+    """Return the weight `(out, in)` of a product with one, None of any other node."""
+    weight = values.get(node.input[1])
+    if weight is None:
+        return None
+    if weight.dtype == torch.int8:
+        weight = weight.float() * values[node.input[1].replace("_quantized", "_scale")]
+    return weight.T.contiguous()
+
+
+def _layer(
+    i: int, parts: dict[tuple[int, ...], Tensor], values: dict[str, Tensor]
+) -> dict[str, Tensor]:
+    """Undo `_Layer`: what was taken aside or spread comes back to its place."""
+    spread, narrow = parts[INNER, WIDTH + APART], parts[WIDTH, INNER]
+
+    def stored(name: str) -> Tensor:
+        return values[f"layers.{i}.{name}"]
+
+    widen = torch.zeros(INNER, WIDTH)
+    widen.index_add_(1, stored("widen.columns"), spread * stored("widen.share"))
+    widen_bias = stored("widen.main.bias").clone()
+    apart = (widen.abs().amax(1) + narrow.abs().amax(0)).topk(APART, largest=False).indices
+    apart = apart.sort().values
+    widen[apart], widen_bias[apart] = parts[APART, WIDTH], stored("side_widen.bias")
+    narrow[:, apart] = parts[WIDTH, APART]
+    same = [
+        f"{name}.{part}"
+        for name, kinds in (
+            ("attend", ("bias",)),
+            ("project", ("bias",)),
+            ("attend_norm", ("weight", "bias")),
+            ("norm", ("weight", "bias")),
+            ("narrow", ("bias",)),
+        )
+        for part in kinds
+    ]
+    return {name: stored(name) for name in same} | {
+        "attend.weight": parts[3 * WIDTH, WIDTH],
+        "project.weight": parts[WIDTH, WIDTH],
+        "widen.weight": widen,
+        "widen.bias": widen_bias,
+        "narrow.weight": narrow,
+    }
+
+
 def onnx_predictor(path: Path, threads: int) -> Predict:
     """Return a function that runs the file."""
     options = onnxruntime.SessionOptions()
@@ -302,7 +379,7 @@ def report(folder: Path, data: Path, threads: int, count: int) -> None:
 def main() -> None:
     """Run the command that is asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("command", choices=("export", "check", "evaluate"))
+    parser.add_argument("command", choices=("export", "check", "evaluate", "restore"))
     parser.add_argument("--weights", type=Path, default=Path("../cache/reader/final.pt"))
     parser.add_argument("--folder", type=Path, default=Path("../cache/reader"))
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
@@ -311,6 +388,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.command == "export":
         export(arguments.weights, arguments.folder, arguments.data)
+    elif arguments.command == "restore":
+        restore(arguments.folder)
     elif arguments.command == "check":
         check(arguments.weights, arguments.folder, arguments.data, arguments.threads)
     else:
