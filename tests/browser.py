@@ -15,6 +15,7 @@ import serving
 from playwright.sync_api import Browser, Page, Playwright, expect
 
 from rag.answer import Chatbot
+from ui.desk import Desk
 from ui.guard import Hosts
 from ui.server import build_app
 from ui.web import build_page
@@ -68,13 +69,19 @@ def launched(playwright: Playwright) -> Browser:
 
 
 @contextmanager
-def served(chatbot: Chatbot, *, may_change: bool = True, port: int | None = None) -> Iterator[str]:
-    """Serve the page of a chatbot and yield its address; the server may ask no other host."""
+def served(
+    chatbot: Chatbot, *, may_change: bool = True, port: int | None = None, **limits: int
+) -> Iterator[str]:
+    """Serve the page of a chatbot and yield its address; the server may ask no other host.
+
+    `limits` are those of its desk.
+    """
     before = len(_asked_of_others)
-    page = build_page(chatbot, may_change=may_change)
+    desk = Desk(chatbot, **limits)
+    page = build_page(desk, may_change=may_change)
     hosts = Hosts("127.0.0.1", loopback=True)
     with serving.served(
-        build_app(chatbot, page, hosts=hosts, may_change=may_change), port or 0
+        build_app(desk, page, hosts=hosts, may_change=may_change), port or 0
     ) as address:
         yield address
     assert _asked_of_others[before:] == []

@@ -26,7 +26,8 @@ from rag.answer import MAX_QUESTION_CHARS, Answer, Chatbot
 from rag.citations import Claim
 from rag.follow_up import Turn
 from rag.settings import Settings
-from ui.completions import Desk, add_routes, footnotes, readable
+from ui.completions import add_routes, footnotes, readable
+from ui.desk import Desk
 
 QUESTION = "教育小镇计划总投资多少？"
 HOSTILE = "镇长说[图](http://evil.example/x)<img src=x>`码`**粗**投资约7亿元。"

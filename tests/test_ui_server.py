@@ -29,6 +29,7 @@ from rag.answer import Chatbot
 from rag.errors import SettingsError
 from rag.settings import Settings
 from ui.cli import WRONG_USE, run
+from ui.desk import Desk
 from ui.errors import PageError
 from ui.guard import Hosts, Login
 from ui.server import build_app, listening
@@ -88,7 +89,7 @@ def chatbot(library: DiskLibrary) -> Chatbot:
 @pytest.fixture(scope="module")
 def open_address(chatbot: Chatbot) -> Iterator[str]:
     hosts = Hosts("127.0.0.1", loopback=True)
-    with served(build_app(chatbot, page(), hosts=hosts)) as address:
+    with served(build_app(Desk(chatbot), page(), hosts=hosts)) as address:
         yield address
 
 
@@ -96,14 +97,14 @@ def open_address(chatbot: Chatbot) -> Iterator[str]:
 def guarded(chatbot: Chatbot) -> Iterator[str]:
     """The address of a server with a password."""
     hosts = Hosts("127.0.0.1", loopback=True)
-    with served(build_app(chatbot, page(), hosts=hosts, login=Login(LOGIN))) as address:
+    with served(build_app(Desk(chatbot), page(), hosts=hosts, login=Login(LOGIN))) as address:
         yield address
 
 
 @pytest.fixture(scope="module")
 def closed_to_files(chatbot: Chatbot) -> Iterator[str]:
     hosts = Hosts("127.0.0.1", loopback=True)
-    with served(build_app(chatbot, page(), hosts=hosts, may_change=False)) as address:
+    with served(build_app(Desk(chatbot), page(), hosts=hosts, may_change=False)) as address:
         yield address
 
 
@@ -149,7 +150,7 @@ def test_health_is_bad_where_the_library_is(tmp_path: Path) -> None:
     with letter_library(folder, document(TOWN)) as opened:
         bot = Chatbot(opened, reader=Finds())
         hosts = Hosts("127.0.0.1", loopback=True)
-        with served(build_app(bot, page(), hosts=hosts, login=Login(LOGIN))) as address:
+        with served(build_app(Desk(bot), page(), hosts=hosts, login=Login(LOGIN))) as address:
             (folder / "library.sqlite").write_bytes(b"nonsense" * 1000)
             unknown = ask("GET", f"{address}/healthz")
             known = ask("GET", f"{address}/healthz", headers=basic(LOGIN))

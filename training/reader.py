@@ -587,7 +587,7 @@ class Material:
         return list(zip(questions, similar.rank(questions, own=own, count=3), strict=True))
 
     def epoch(self, number: int) -> list[Window]:
-        """Return a pass: every other question, all of the news twice, negatives for half of them."""
+        """Return a pass: every other question, the news twice, and negatives for half of them."""
         rng = random.Random(number)
         out: list[Window | None] = []
         for question, others in self._squad[number % 2 :: 2]:

@@ -9,12 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import threading
 import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, closing
+from contextlib import aclosing
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, FastAPI, Request
@@ -24,22 +22,17 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from index.errors import IndexingError
-from rag.answer import Answer, Chatbot
+from rag.answer import Answer
 from rag.citations import Citation
 from rag.errors import QuestionError, RagError
 from rag.follow_up import Turn
-from ui.errors import UiError
+from ui.desk import Asked, Desk
+from ui.errors import TooManyPeople, UiError
 from ui.language import error_message, say
 from ui.terminal import safe
 
 MODEL = "wenju"
 """The one model that there is."""
-
-_AT_ONCE = 4
-"""Questions answered at the same time: more would only slow one another down."""
-
-_WAITING = 32
-"""Questions that wait for one of those to be done; further ones are turned away."""
 
 _RETRY_AFTER_S = 5
 
@@ -131,59 +124,6 @@ def _turns(messages: Sequence[Message]) -> Iterator[Turn]:
             yield Turn(message.role, message.text())
 
 
-class Desk:
-    """Answers a limited number of questions at once, lets some wait and turns away the rest."""
-
-    def __init__(
-        self, chatbot: Chatbot, *, at_once: int = _AT_ONCE, waiting: int = _WAITING
-    ) -> None:
-        """Answer by `chatbot`, `at_once` questions at a time with `waiting` more in line."""
-        self._chatbot = chatbot
-        self._workers = ThreadPoolExecutor(at_once, thread_name_prefix="wenju-v1")
-        self._places = threading.BoundedSemaphore(at_once + waiting)
-
-    async def answers(self, question: str, history: Sequence[Turn]) -> AsyncGenerator[Answer]:
-        """Yield the answer as it grows; closing the generator ends the work at its next step.
-
-        Raises:
-            ApiError: all places are taken.
-            QuestionError: the question is blank or too long.
-            IndexingError: the library cannot be read.
-        """
-        if not self._places.acquire(blocking=False):
-            raise ApiError(
-                503,
-                say(
-                    "现在提问的人太多了，请过几秒再试。",
-                    "Too many questions are being asked; try again in a few seconds.",
-                ),
-                code="overloaded",
-            )
-        loop = asyncio.get_running_loop()
-        grown: asyncio.Queue[Answer | None] = asyncio.Queue()
-        left = threading.Event()
-
-        def work() -> None:
-            try:
-                with closing(self._chatbot.stream(question, history)) as stream:
-                    for answer in stream:
-                        if left.is_set():
-                            return
-                        loop.call_soon_threadsafe(grown.put_nowait, answer)
-            finally:
-                loop.call_soon_threadsafe(grown.put_nowait, None)
-
-        working = self._workers.submit(work)
-        working.add_done_callback(lambda _: self._places.release())
-        try:
-            while answer := await grown.get():
-                yield answer
-            await asyncio.wrap_future(working)
-        finally:
-            left.set()
-            working.cancel()
-
-
 def add_routes(app: FastAPI, desk: Desk) -> None:
     """Add `/v1` to an app; `desk` answers."""
     routes = APIRouter(prefix="/v1")
@@ -203,7 +143,7 @@ def add_routes(app: FastAPI, desk: Desk) -> None:
     async def complete(request: Request) -> Response:
         asked = await _read(request)
         _check_model(asked.model)
-        answers = desk.answers(*asked.turns())
+        answers = _answers(desk.ask(*asked.turns()))
         if not asked.stream:
             return JSONResponse(_completion(await _while_there(request, _last(answers))))
         # With the first answer it is known whether the question can be asked at all.
@@ -225,6 +165,7 @@ def add_routes(app: FastAPI, desk: Desk) -> None:
 
     app.include_router(routes)
     app.add_exception_handler(ApiError, _failed)
+    app.add_exception_handler(TooManyPeople, _failed)
     app.add_exception_handler(QuestionError, _failed)
     app.add_exception_handler(RagError, _failed)
     app.add_exception_handler(IndexingError, _failed)
@@ -377,6 +318,14 @@ async def _left(request: Request) -> None:
         pass
 
 
+async def _answers(asked: Asked) -> AsyncGenerator[Answer]:
+    """Yield the answer as it grows; the wait for a turn is silent."""
+    async with aclosing(asked):
+        async for step in asked:
+            if isinstance(step, Answer):
+                yield step
+
+
 async def _last(answers: AsyncGenerator[Answer]) -> Answer:
     """Return the finished answer."""
     async with aclosing(answers):
@@ -454,10 +403,10 @@ def _error(
 async def _failed(request: Request, error: Exception) -> Response:
     match error:
         case ApiError():
-            wait = {"Retry-After": str(_RETRY_AFTER_S)} if error.status == 503 else None
-            return error_response(
-                error.status, str(error), code=error.code, param=error.param, headers=wait
-            )
+            return error_response(error.status, str(error), code=error.code, param=error.param)
+        case TooManyPeople():
+            wait = {"Retry-After": str(_RETRY_AFTER_S)}
+            return error_response(503, str(error), code="overloaded", headers=wait)
         case QuestionError():
             return error_response(400, error_message(error), param="messages")
         case RagError() | IndexingError():

@@ -21,7 +21,8 @@ from fastapi.responses import JSONResponse, Response
 
 from index.errors import IndexingError
 from rag.answer import Chatbot
-from ui.completions import Desk, add_routes
+from ui.completions import add_routes
+from ui.desk import Desk
 from ui.errors import PageError
 from ui.guard import HEALTH, Guard, Hosts, Login, knows
 from ui.language import error_message, say
@@ -56,8 +57,9 @@ def serve(
     loopback = all(ip_address(sock.getsockname()[0]).is_loopback for sock in sockets)
     may_change = loopback or login is not None
     hosts = Hosts(host, loopback=loopback, allowed=allowed)
-    page = build_page(chatbot, may_change=may_change)
-    app = build_app(chatbot, page, hosts=hosts, login=login, may_change=may_change)
+    desk = Desk(chatbot)
+    page = build_page(desk, may_change=may_change)
+    app = build_app(desk, page, hosts=hosts, login=login, may_change=may_change)
     url = _url(host, sockets[0].getsockname()[1])
 
     def show() -> None:
@@ -71,7 +73,7 @@ def serve(
 
 
 def build_app(
-    chatbot: Chatbot,
+    desk: Desk,
     page: gr.Blocks,
     *,
     hosts: Hosts,
@@ -83,7 +85,7 @@ def build_app(
     From then on Gradio fetches nothing from the network in this process.
 
     Args:
-        chatbot: what answers the API.
+        desk: where the API asks.
         page: what answers at `/`.
         hosts: the names that requests must be addressed to.
         login: what requests must bring, nothing if None; `/healthz` says "ok" without it.
@@ -91,11 +93,11 @@ def build_app(
     """
     app = FastAPI(title="wenju", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(Guard, hosts=hosts, login=login, takes_files=may_change)
-    add_routes(app, Desk(chatbot))
+    add_routes(app, desk)
 
     @app.get(HEALTH)
     def health(request: Request) -> Response:
-        return _health(chatbot, known=knows(request.headers, login))
+        return _health(desk.chatbot, known=knows(request.headers, login))
 
     # Gradio fetches whatever address a request names as a file, with a look-up at Google's.
     for way_out in ("get", "async_validate_url"):

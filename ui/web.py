@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -14,11 +16,12 @@ from gradio.events import api
 from gradio.themes import Base
 
 from index.errors import IndexingError
-from rag.answer import MAX_QUESTION_CHARS, Chatbot
+from rag.answer import MAX_QUESTION_CHARS, Answer, Chatbot
 from rag.errors import RagError
 from rag.follow_up import Turn
 from ui import conversation
 from ui.conversation import Exchange
+from ui.desk import Asked, Desk, Waiting
 from ui.errors import FeedbackError, TooManyPeople
 from ui.feedback import REASONS, Reason, save_feedback
 from ui.language import error_message, say
@@ -27,16 +30,6 @@ from ui.page_panels import FOLDER, panel
 from ui.render import answer_html, escape, problem_html
 from ui.sources import source_around, source_slice
 from ui.uploads import MAX_FILE_MB
-from ui.waiting_line import WaitingLine
-
-_AT_ONCE = 4
-"""Questions answered at the same time: more would only slow one another down."""
-
-_WAITING = 30
-"""People who may wait for their turn."""
-
-_TOLD_EVERY_S = 0.5
-"""How often those who wait are told their place."""
 
 _EXAMPLES = 4
 _SUGGESTIONS = 3
@@ -48,7 +41,7 @@ _IDLE = "() => document.body.classList.remove('wj-busy')"
 _PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 _Stored = list[dict[str, Any]]
-_Updates = Iterator[tuple[Any, ...]]
+_Updates = AsyncIterator[tuple[Any, ...]]
 
 
 def page_options() -> dict[str, Any]:
@@ -72,14 +65,14 @@ def page_options() -> dict[str, Any]:
     }
 
 
-def build_page(chatbot: Chatbot, *, may_change: bool = True) -> gr.Blocks:
-    """Return the page; its answers come from `chatbot`.
+def build_page(desk: Desk, *, may_change: bool = True) -> gr.Blocks:
+    """Return the page.
 
     Args:
-        chatbot: what answers, and whose library is shown.
+        desk: where it asks, and whose chatbot's library is shown.
         may_change: whether readers may add documents and remove them.
     """
-    asking = _Asking(chatbot, WaitingLine(_AT_ONCE, _WAITING))
+    chatbot, asking = desk.chatbot, _Asking(desk)
     with gr.Blocks(
         title=say("问据", "wenju"), analytics_enabled=False, fill_height=True, fill_width=True
     ) as page:
@@ -108,97 +101,115 @@ def build_page(chatbot: Chatbot, *, may_change: bool = True) -> gr.Blocks:
 class _Asking:
     """Asks the chatbot for the page and for programs, each in its turn."""
 
-    def __init__(self, chatbot: Chatbot, line: WaitingLine) -> None:
-        self._chatbot = chatbot
-        self._line = line
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._asked: dict[str | None, Asked] = {}
 
-    def ask(self, question: str, history: list[dict[str, str]] | None = None) -> dict[str, Any]:
+    async def ask(
+        self, question: str, history: list[dict[str, str]] | None = None
+    ) -> dict[str, Any]:
         """Answer one question; `history` is the turns before it, as {"role", "content"}."""
         try:
             turns = [Turn(turn["role"], turn["content"]) for turn in history or ()]  # type: ignore
-            with self._line.join() as place:
-                while place.ahead(_TOLD_EVERY_S):
-                    pass
-                return self._chatbot.ask(question, turns).to_dict()
+            async with aclosing(self._desk.ask(question, turns)) as asked:
+                *_, answer = [step async for step in asked if isinstance(step, Answer)]
+                return answer.to_dict()
         except (IndexingError, RagError, TooManyPeople) as error:
             raise gr.Error(error_message(error), print_exception=False) from error
         except (KeyError, TypeError) as error:
             message = say("history 的每一项要有 role 和 content。", "Turns need role and content.")
             raise gr.Error(message, print_exception=False) from error
 
-    def respond(self, question: str, before: Sequence[Exchange]) -> Iterator[Exchange]:
-        """Yield the exchange as it goes on: waiting, answered in part, answered."""
+    async def respond(
+        self, question: str, before: Sequence[Exchange], visitor: str | None
+    ) -> AsyncIterator[Exchange]:
+        """Yield the exchange as it goes on: waiting, answered in part, answered or stopped."""
         exchange = Exchange.begin(question)
         yield exchange
         try:
-            with self._line.join() as place:
-                while ahead := place.ahead(_TOLD_EVERY_S):
-                    yield replace(exchange, problem=_waiting(ahead))
-                for answer in self._chatbot.stream(question, conversation.turns(before)):
-                    exchange = exchange.answered(answer)
-                    yield exchange
+            async with aclosing(self._desk.ask(question, conversation.turns(before))) as asked:
+                self._asked[visitor] = asked
+                async for step in asked:
+                    if isinstance(step, Waiting):
+                        yield replace(exchange, problem=_waiting(step.ahead))
+                    else:
+                        exchange = exchange.answered(step)
+                        yield exchange
+                if asked.stopped:
+                    yield replace(exchange, stopped=True)
+                    return
         except (IndexingError, RagError, TooManyPeople) as error:
-            exchange = replace(exchange, problem=error_message(error))
-            yield exchange
+            yield replace(exchange, problem=error_message(error))
+            return
+        finally:
+            self._asked.pop(visitor, None)
         if exchange.answer and exchange.answer.refused:
-            asked = {question, *(each.question for each in before)}
-            others = [each for each in self._chatbot.examples(8) if each not in asked]
+            asked_before = {question, *(each.question for each in before)}
+            examples = await asyncio.to_thread(self._desk.chatbot.examples, 8)
+            others = [each for each in examples if each not in asked_before]
             yield replace(exchange, suggestions=tuple(others[:_SUGGESTIONS]))
+
+    def stop(self, request: gr.Request) -> None:
+        """Stop what a visitor has asked."""
+        if asked := self._asked.get(request.session_hash):
+            asked.stop()
 
 
 def _asking_events(
     asking: _Asking, kept: gr.BrowserState, chat: gr.Chatbot, question: gr.Textbox
 ) -> None:
-    """Let every way of asking run one generator, and Stop end whichever runs."""
+    """Let every way of asking run one generator, which Stop tells to end.
 
-    def respond(text: str, before: list[Exchange], *, typed: bool = False) -> _Updates:
+    Gradio's own way of cancelling an event comes too late: what the generator says meanwhile
+    would be shown over what Stop says.
+    """
+
+    async def respond(
+        text: str, before: list[Exchange], request: gr.Request, *, typed: bool = False
+    ) -> _Updates:
         if not text.strip():
             yield gr.skip(), gr.skip(), gr.skip()
             return
         box = _generating(typed)
-        for exchange in asking.respond(text, before):
+        async for exchange in asking.respond(text, before, request.session_hash):
             exchanges = [*before, exchange]
             yield conversation.store(exchanges), _messages(exchanges), box
             # From now on the box may hold what the reader is about to ask next.
             box = gr.skip()
         yield gr.skip(), gr.skip(), _ready()
 
-    def submitted(text: str, stored: _Stored) -> _Updates:
-        yield from respond(text, conversation.load(stored), typed=True)
+    async def submitted(text: str, stored: _Stored, request: gr.Request) -> _Updates:
+        async for update in respond(text, conversation.load(stored), request, typed=True):
+            yield update
 
-    def chosen(event: gr.SelectData, stored: _Stored) -> _Updates:
+    async def chosen(event: gr.SelectData, stored: _Stored, request: gr.Request) -> _Updates:
         # An example is a message of Gradio's, a suggestion is its text.
         picked = event.value["text"] if isinstance(event.value, dict) else event.value
-        yield from respond(str(picked), conversation.load(stored))
+        async for update in respond(str(picked), conversation.load(stored), request):
+            yield update
 
-    def retried(event: gr.RetryData, stored: _Stored) -> _Updates:
+    async def retried(event: gr.RetryData, stored: _Stored, request: gr.Request) -> _Updates:
         exchanges, at = conversation.load(stored), _exchange_of(event.index)
-        yield from respond(exchanges[at].question, exchanges[:at])
+        async for update in respond(exchanges[at].question, exchanges[:at], request):
+            yield update
 
-    def edited(event: gr.EditData, stored: _Stored) -> _Updates:
+    async def edited(event: gr.EditData, stored: _Stored, request: gr.Request) -> _Updates:
         exchanges, at = conversation.load(stored), _exchange_of(event.index)
-        yield from respond(str(event.value), exchanges[:at])
-
-    def stopped(stored: _Stored) -> tuple[Any, ...]:
-        exchanges = conversation.load(stored)
-        if exchanges:
-            exchanges[-1] = replace(exchanges[-1], stopped=True, problem="")
-        return conversation.store(exchanges), _messages(exchanges), _ready()
+        async for update in respond(str(event.value), exchanges[:at], request):
+            yield update
 
     outputs = [kept, chat, question]
     common: dict[str, Any] = {"concurrency_limit": None, "trigger_mode": "once", **_PRIVATE}
-    started: list[Any] = [
+    for event in (
         question.submit(submitted, [question, kept], outputs, js=_BUSY % 2, **common),
         chat.example_select(chosen, kept, outputs, js=_BUSY % 1, **common),
         chat.option_select(chosen, kept, outputs, js=_BUSY % 1, **common),
         chat.retry(retried, kept, outputs, js=_BUSY % 1, **common),
         chat.edit(edited, kept, outputs, js=_BUSY % 1, **common),
-    ]
-    for event in started:
+    ):
         event.failure(_ready, None, question, **_PRIVATE)
         event.then(None, js=_IDLE)
-    stop = question.stop(stopped, kept, outputs, cancels=started, **_PRIVATE)
-    stop.then(None, js=_IDLE)
+    question.stop(asking.stop, None, None, queue=False, **_PRIVATE)
 
 
 def _conversation_events(
@@ -217,6 +228,8 @@ def _conversation_events(
         return {"name": name, "text": write(conversation.load(stored)), "at": time.monotonic_ns()}
 
     chat.undo(undone, kept, [kept, chat, question], **_PRIVATE)
+    # "multiple": a nudge that is lost itself must not stop the next one.
+    header.nudge(lambda: None, concurrency_limit=None, trigger_mode="multiple", **_PRIVATE)
     header.new_chat(lambda: ([], []), None, [kept, chat], **_PRIVATE)
     header.export_markdown(
         partial(exported, conversation.to_markdown, "md"), kept, header, **_PRIVATE
