@@ -31,15 +31,6 @@ DIGEST = "reader.sha256"
 SENTENCES_REFINED = 8
 """In how many of the sentences that the transformer likes best candidates are weighed."""
 
-CANDIDATE_WEIGHT = 0.4
-SENTENCE_WEIGHT = 3.0
-PASSAGE_WEIGHT = 6.0
-"""What the scores of the candidate, of its sentence and of its passage count beside the
-transformer's log-odds. Source: the articles of `training/tuning` that it was not trained on."""
-
-FREE_MARGIN = 1.0
-"""By how much evidence a span that is no candidate must lead to be taken all the same."""
-
 _WHOLE = frozenset(("Q", "T", "nr", "nz"))
 """The tags of tokens that no answer is a part of: quantities, times, names."""
 
@@ -54,6 +45,21 @@ _MAX_ANSWER = 80
 _THREADS = 2
 
 Floats = NDArray[np.float32]
+
+
+class Weights(NamedTuple):
+    """What counts beside the transformer's log-odds.
+
+    `candidate`, `sentence` and `passage` weigh the scores of the candidate, of its sentence and
+    of its passage; a span that is no candidate must lead by the evidence `margin` to be taken
+    all the same. Source: `python -m training.reading_weights`, over the articles of
+    `training/tuning` that the transformer was not trained on.
+    """
+
+    candidate: float = 0.4
+    sentence: float = 3.0
+    passage: float = 6.0
+    margin: float = 1.0
 
 
 class _Window(NamedTuple):
@@ -78,14 +84,15 @@ class TrainedReader:
 
     name = "reader"
 
-    def __init__(self) -> None:
-        """Load the weights that ship with the package.
+    def __init__(self, weights: Weights = Weights()) -> None:  # noqa: B008 - it is immutable
+        """Load the model that ships with the package.
 
         Raises:
-            ReaderError: the weights are missing or broken, or onnxruntime cannot be imported.
+            ReaderError: the model is missing or broken, or onnxruntime cannot be imported.
         """
         self._session, self._ids, self._pieces = _load()
         self._scorer = SpanScorer()
+        self.weights = weights
 
     def read(self, probe: Probe, sentences: Sequence[ScoredSentence]) -> list[Span]:
         """Return the best span of each sentence, best first."""
@@ -100,7 +107,7 @@ class TrainedReader:
             for row, (hit, window) in enumerate(zip(hits, windows, strict=True))
         }
         marked = [best for s in sentences if (best := _best(s, read[id(s.hit)]))]
-        marked.sort(key=lambda span: -span.score - _found(span.sentence))
+        marked.sort(key=lambda span: -span.score - self._found(span.sentence))
         refined = [
             self._refined(probe, span, read[id(span.sentence.hit)])
             for span in marked[:SENTENCES_REFINED]
@@ -108,7 +115,7 @@ class TrainedReader:
         refined.sort(key=lambda span: -span.score)
         # The others' scores are evidence alone: another scale, on which none may overtake.
         return refined + [
-            replace(span, score=min(span.score + _found(span.sentence), refined[-1].score))
+            replace(span, score=min(span.score + self._found(span.sentence), refined[-1].score))
             for span in marked[SENTENCES_REFINED:]
         ]
 
@@ -119,13 +126,18 @@ class TrainedReader:
         evidence = np.array([read.evidence(start, end) for start, end in placed.tolist()])
         if not np.isfinite(evidence).any():  # the window ends before any candidate does
             return marked
-        total = evidence + CANDIDATE_WEIGHT * scores + wanted
+        total = evidence + self.weights.candidate * scores + wanted
         best = int(total.argmax())
-        score = float(total[best]) + _found(marked.sentence)
-        if marked.evidence > evidence[best] + wanted[best] + FREE_MARGIN:
+        score = float(total[best]) + self._found(marked.sentence)
+        if marked.evidence > evidence[best] + wanted[best] + self.weights.margin:
             return replace(marked, score=score)
         start, end = placed[best].tolist()
         return Span(marked.sentence, start, end, score, float(evidence[best]))
+
+    def _found(self, sentence: ScoredSentence) -> float:
+        """Return what retrieval says for a sentence, in the reader's log-odds."""
+        weights = self.weights
+        return weights.sentence * sentence.fused + weights.passage * sentence.hit.score
 
     def _window(self, question: Sequence[int], hit: Hit) -> _Window:
         heading = hit.passage.heading.strip()
@@ -161,11 +173,6 @@ class TrainedReader:
         mask = (ids != _PADDING).astype(np.int64)
         starts, ends = self._session.run(None, {"input_ids": ids, "attention_mask": mask})
         return starts, ends
-
-
-def _found(sentence: ScoredSentence) -> float:
-    """Return what retrieval says for a sentence, in the reader's log-odds."""
-    return SENTENCE_WEIGHT * sentence.fused + PASSAGE_WEIGHT * sentence.hit.score
 
 
 class _Read(NamedTuple):

@@ -601,15 +601,13 @@ def test_a_hostile_file_name_is_only_ever_shown(page: Page) -> None:
     expect(page.locator(".wj-count")).to_have_text("1")
 
 
-def test_a_million_characters_open_in_a_second(browser: Browser, strange: str) -> None:
+def test_a_million_characters_open_in_parts(browser: Browser, strange: str) -> None:
     with visited(browser, strange) as page:
         title = page.locator(".wj-document", has_text="一百万字").locator(".wj-title")
-        began = time.monotonic()
         title.click()
-        expect(page.locator(".wj-page")).to_be_visible()
-        assert time.monotonic() - began < 1
         expect(page.locator(".wj-page")).to_contain_text("这一段说的是")
         shown = len(page.locator(".wj-page").inner_text())
+        assert shown < 50_000
         page.get_by_role("button", name="显示下文").click()
         page.wait_for_function(
             f"document.querySelector('.wj-page').textContent.length >= {shown + 7000}"

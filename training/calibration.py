@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,9 +33,9 @@ from rag.metrics import auroc, character_f1, contains_reference
 from rag.question import analyse
 from rag.rarity import rarity
 from rag.reader import Reader
-from rag.sentences import score_sentences
+from rag.sentences import ScoredSentence, score_sentences
 from rag.span_scorer import SpanScorer
-from rag.spans import probe
+from rag.spans import Probe, probe
 from rag.trained_reader import TrainedReader
 from training.cases import Case, Embeddings, hits_of, near_miss, squad_cases, tuning_cases
 from training.reader import HELD_OUT
@@ -105,16 +105,9 @@ def judge(
 ) -> Iterator[Judged]:
     """Ask each case of its hits and judge what is found."""
     for case, hits in cases:
-        question = readings(case.question, [Turn(**turn) for turn in case.history])[0]
-        asked = analyse(question)
-        vectors = [
-            embeddings.of_passages([s.text for s in hit.passage.sentences()]) for hit in hits
-        ]
-        probed = probe(asked, rarity)
-        vector = embeddings.of_question(question)
-        sentences = score_sentences(probed, _scored(hits, vectors, vector), vector, vectors)
+        probed, sentences = scored_for(case.question, case.history, hits, embeddings)
         spans = reader.read(probed, sentences)
-        if asked.kind in ("meta", "summary") or not spans:
+        if probed.asked.kind in ("meta", "summary") or not spans:
             continue
         text = spans[0].text
         right = case.answerable and (
@@ -130,6 +123,17 @@ def judge(
             case.group,
             2.0 if news else 1.0,
         )
+
+
+def scored_for(
+    question: str, history: Sequence[dict[str, Any]], hits: list[Hit], embeddings: Embeddings
+) -> tuple[Probe, list[ScoredSentence]]:
+    """Return a question made ready, and the sentences of the hits as scored for it."""
+    question = readings(question, [Turn(**turn) for turn in history])[0]
+    probed = probe(analyse(question), rarity)
+    vectors = [embeddings.of_passages([s.text for s in hit.passage.sentences()]) for hit in hits]
+    asked = embeddings.of_question(question)
+    return probed, score_sentences(probed, _scored(hits, vectors, asked), asked, vectors)
 
 
 def _scored(
