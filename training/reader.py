@@ -40,6 +40,7 @@ from torch.nn import functional
 from index.documents import Document
 from index.fold import fold
 from index.passages import Passage, split_document
+from index.words import Word, tagged
 from rag.follow_up import Turn, readings
 from rag.metrics import auroc, character_f1, exact_match
 from training.headers import made_header
@@ -547,6 +548,45 @@ class Similar:
         return lists
 
 
+NAME_TAGS = ("nr", "ns", "nt", "nz")
+BODIES = frozenset("院学司团行局委会厅部所校馆社")
+
+
+class Names:
+    """The names that questions mention, as others to ask for in place of the right ones."""
+
+    def __init__(self, questions: Iterable[Question]) -> None:
+        self._alike: dict[tuple[str, str], list[str]] = {}
+        names = {word: None for q in questions for word in names_of(q.text)}
+        for word in names:
+            self._alike.setdefault(_sort_of(word), []).append(word.text)
+
+    def swapped(self, question: Question, passage: Passage, rng: random.Random) -> Question | None:
+        """Return the question with one name of the passage made another that its document lacks."""
+        said = [word for word in names_of(question.text) if word.text in passage.text]
+        rng.shuffle(said)
+        for word in said:
+            new = rng.choice(self._alike[_sort_of(word)])
+            if new not in question.document and new not in question.text:
+                return Question(question.text.replace(word.text, new), question.document, (), ())
+        return None
+
+
+def names_of(text: str) -> list[Word]:
+    """Return the names of people, places, bodies and products in a question."""
+    return [
+        word
+        for word in tagged(text)
+        if (word.tag[:2] in NAME_TAGS and len(word.text) > 1)
+        or (word.tag == "n" and len(word.text) > 2 and word.text[-1] in BODIES)
+    ]
+
+
+def _sort_of(word: Word) -> tuple[str, str]:
+    """Return what makes two names alike: their tag, and of bodies and places the last character."""
+    return word.tag[:2], "" if word.tag.startswith("nr") else word.text[-1]
+
+
 def swapped(question: Question, rng: random.Random) -> Question | None:
     """Return the question with a year, an ordinal or a title that its document lacks."""
     sorts: list[tuple[str, Callable[[str], str]]] = [
@@ -576,7 +616,8 @@ class Material:
         squad = read_squad(data / "cmrc2018" / "train.json.gz")
         squad += read_squad(data / "drcd" / "dev.json.gz", without=DRCD_HELD_OUT)
         self._squad = self._with_similar(squad, own=False)
-        news = read_tuning()[0] + (read_questions(NEWS) if NEWS.exists() else [])
+        news = read_tuning()[0] + read_questions(NEWS)
+        self._names = Names([*squad, *news])
         self._news = self._with_similar(news, own=True)
 
     def _with_similar(
@@ -628,8 +669,10 @@ class Material:
     def _negative(
         self, question: Question, similar: Sequence[Passage], rng: random.Random
     ) -> Window | None:
-        other = swapped(question, rng)
         passage = _containing(question, question.places[0]) if question.places else None
+        other = swapped(question, rng)
+        if passage and not other and rng.random() < 0.35:
+            other = self._names.swapped(question, passage, rng)
         if other and passage:
             return self._make(other, passage.heading, passage.text)
         kind = rng.random()
