@@ -42,6 +42,9 @@ MAX_QUESTION_CHARS = 2000
 MAX_READINGS = 4
 """How many meanings of a follow-up question are read."""
 
+READ_FURTHER = 2
+"""How many times as many passages are read where the first leave a question open."""
+
 _UNREADABLE = re.compile(r"[\x00\ud800-\udfff]")
 
 
@@ -171,6 +174,8 @@ class Chatbot:
         self.settings = settings or Settings()
         self._reader, warnings = (reader, ()) if reader else load_reader(self.settings.lang)
         self._calibration = calibration(self._reader.name)
+        wanted = self.settings.threshold
+        self._threshold = self._calibration.threshold if wanted is None else wanted
         self._notices = (*notices, *warnings)
         self._say: Messages = messages(self.settings.lang)
 
@@ -212,9 +217,7 @@ class Chatbot:
         found, hits, resolved = read.found, read.hits, read.question
         with clock.stage("check"):
             missing = self._missing_terms(read.probed)
-        threshold = self.settings.threshold
-        threshold = self._calibration.threshold if threshold is None else threshold
-        if found.confidence < threshold:
+        if found.confidence < self._threshold:
             reason = self._refusal(missing)
             return self._answer(
                 question, resolved, clock, hits, found.confidence, refusal=reason, missing=missing
@@ -249,33 +252,53 @@ class Chatbot:
     ) -> _Read | None:
         """Read what a question may mean; of several readings the surest answer decides.
 
-        None where there is no passage to search.
+        Where it would be refused, further passages are read before it is. None where there is
+        no passage to search.
         """
         best: _Read | None = None
         for question in meant[:MAX_READINGS]:
-            asked = analyse(question)
-            sought = topic(asked) if asked.kind == "summary" else question
-            with clock.stage("retrieve"):
-                hits = self.library.search(
-                    sought or question,
-                    self.settings.top_k,
-                    documents=documents,
-                    exclude_documents=exclude_documents,
-                )
-            if not hits:
+            read = self._reading(question, self.settings.top_k, clock, documents, exclude_documents)
+            if read is None:
                 return None
-            with clock.stage("read"):
-                probed = probe(asked if sought == question else analyse(sought), rarity)
-                sentences = self._sentences(probed, sought or question, hits)
-                spans = self._reader.read(probed, sentences) if sought else []
-                found = (
-                    self._summary(probed, sentences, spans)
-                    if asked.kind == "summary"
-                    else self._extract(probed, sentences, spans)
-                )
-            if best is None or found.confidence > best.found.confidence:
-                best = _Read(question, probed, reorder(hits, spans), found)
+            if best is None or read.found.confidence > best.found.confidence:
+                best = read
+        if best and best.found.confidence < self._threshold:
+            passages = self.settings.top_k * READ_FURTHER
+            read = self._reading(best.question, passages, clock, documents, exclude_documents)
+            if read and read.found.confidence > best.found.confidence:
+                best = read
         return best
+
+    def _reading(
+        self,
+        question: str,
+        passages: int,
+        clock: _Clock,
+        documents: Sequence[str] | None,
+        exclude_documents: Sequence[str],
+    ) -> _Read | None:
+        """Read the best passages for one question; None where there is none to search."""
+        asked = analyse(question)
+        sought = topic(asked) if asked.kind == "summary" else question
+        with clock.stage("retrieve"):
+            hits = self.library.search(
+                sought or question,
+                passages,
+                documents=documents,
+                exclude_documents=exclude_documents,
+            )
+        if not hits:
+            return None
+        with clock.stage("read"):
+            probed = probe(asked if sought == question else analyse(sought), rarity)
+            sentences = self._sentences(probed, sought or question, hits)
+            spans = self._reader.read(probed, sentences) if sought else []
+            found = (
+                self._summary(probed, sentences, spans)
+                if asked.kind == "summary"
+                else self._extract(probed, sentences, spans)
+            )
+        return _Read(question, probed, reorder(hits, spans)[: self.settings.top_k], found)
 
     def examples(self, count: int = 4) -> list[str]:
         """Return up to `count` questions that the library can answer."""
