@@ -139,6 +139,15 @@ def test_an_answer_streams_and_stop_ends_the_work(page: Page, chatbot: Watched) 
     expect(last(page)).to_contain_text("100亿元")
 
 
+def test_who_leaves_ends_the_work(browser: Browser, address: str, chatbot: Watched) -> None:
+    with visited(browser, address) as page:
+        begin(page, SLOWLY)
+        expect(page.locator(".wj-text")).to_be_visible()
+        assert not chatbot.ended.is_set()
+    assert chatbot.ended.wait(30)
+    assert chatbot.steps < 299
+
+
 def test_a_question_asked_meanwhile_waits_in_its_box(page: Page) -> None:
     begin(page, SLOWLY)
     expect(page.locator(".wj-text")).to_be_visible()
