@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import islice, zip_longest
 
 from index.library import Library
 from rag.messages import Messages
@@ -12,24 +13,29 @@ _NUMBER = re.compile(
     r"^(?:约|近|超过?|逾)? ?\d[\d,.]*(?: ?[多余来]?[百千万亿]+[多余]?| ?[多余来])?"
 )
 _DOCUMENTS = 3
+"""Documents that examples are made of, the latest added."""
+
+_SENTENCES = 200
+"""Sentences of a document that are looked through."""
 
 
 def example_questions(library: Library, count: int, say: Messages) -> list[str]:
-    """Return up to `count` questions that the first documents answer."""
+    """Return up to `count` questions that the latest documents answer, of each in turn."""
     if count < 1:
         return []
-    questions: list[str] = []
-    documents = library.documents()[:_DOCUMENTS]
-    for document in documents:
+    latest = library.documents()[::-1]
+    lists: list[list[str]] = []
+    for document in latest[:_DOCUMENTS]:
         passages = library.passages(document.id)
-        sentences = [s.text for passage in passages for s in passage.sentences()]
-        asked = [question for s in sentences if (question := ask_for_number(s))]
+        sentences = (s.text for passage in passages for s in passage.sentences())
+        found = (ask_for_number(s) for s in islice(sentences, _SENTENCES))
+        asked = [question for question in found if question]
         spaced = asked[:: max(1, len(asked) // count)]
         headings = [say.about_heading.format(p.heading) for p in passages if p.heading]
-        questions += [say.about_document, *spaced[: max(1, count - 2)], *headings[:1]]
-        if len(documents) > 1:
-            questions.remove(say.about_document)
-    return list(dict.fromkeys(questions))[:count]
+        about = [say.about_document] if len(latest) == 1 else []
+        lists.append([*about, *spaced[: max(1, count - 2)], *headings[:1]])
+    in_turn = (question for turn in zip_longest(*lists) for question in turn if question)
+    return list(dict.fromkeys(in_turn))[:count]
 
 
 def ask_for_number(sentence: str) -> str | None:

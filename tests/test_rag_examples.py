@@ -28,6 +28,15 @@ def seeds(seeded_home: Path) -> Iterator[DiskLibrary]:
         yield library
 
 
+def test_the_latest_documents_give_examples_in_turn(tmp_path: Path) -> None:
+    texts = [f"青山果园{sort}园收获苹果约{n}吨。" for n, sort in enumerate("甲乙丙丁", 2)]
+    with letter_library(tmp_path) as library:
+        for n, text in enumerate(texts):
+            library.add([document(text, f"{n}.txt")])
+        asked = example_questions(library, 3, SAY)
+    assert [re.sub("[^甲乙丙丁]", "", question) for question in asked] == ["丁", "丙", "乙"]
+
+
 @pytest.mark.parametrize(
     ("sentence", "question"),
     [

@@ -29,6 +29,7 @@ from ui.feedback import feedback_file
 TOWN = "教育小镇计划总投资多少？"
 MAYOR = "市长叫什么名字？"
 SLOWLY = "请慢慢回答"
+BADLY = "请出个错"
 
 HOSTILE = (
     "总负责人是<img src=http://e.example/i.png onerror=alert(1)><script>alert(2)</script>"
@@ -48,6 +49,8 @@ class Watched(Chatbot):
         self.steps = 0
 
     def stream(self, question: str, history: Sequence[Turn] = (), **rest: Any) -> Generator[Answer]:
+        if BADLY in question:
+            raise RuntimeError("inside")
         if SLOWLY not in question:
             yield from super().stream(question, history, **rest)
             return
@@ -241,6 +244,51 @@ def test_a_reload_keeps_the_conversation_and_follow_ups_go_on(page: Page, addres
     expect(last(page).locator(".wj-resolved")).to_be_visible()
 
 
+def test_an_answer_cut_short_can_be_retried_among_others(page: Page, address: str) -> None:
+    begin(page, SLOWLY)
+    expect(page.locator(".wj-text")).to_be_visible()
+    page.evaluate("window.stop()")
+    begin_anew = "企业开办时间压缩到几天？"
+    enter(page, address)
+    ask(page, TOWN)
+    ask(page, begin_anew)
+    action(page, "重试").click()
+    settle(page)
+    expect(page.locator("[data-testid=user]").last).to_have_text(begin_anew)
+    expect(last(page).locator(".wj-text")).to_contain_text("3个工作日")
+    expect(page.locator("[data-testid=user]")).to_have_count(3)
+
+
+def test_a_fault_of_our_own_can_be_retried_and_says_nothing_of_the_inside(page: Page) -> None:
+    begin(page, BADLY)
+    expect(page.get_by_text("回答中断了")).to_be_visible()
+    settle(page)
+    assert "inside" not in page.locator("body").inner_text()
+    expect(action(page, "重试")).to_be_visible()
+    ask(page, TOWN)
+    expect(last(page)).to_contain_text("100亿元")
+
+
+def test_who_leaves_the_line_frees_the_place(browser: Browser, chatbot: Watched) -> None:
+    with (
+        served(chatbot, at_once=1, waiting=1) as address,
+        visited(browser, address) as first,
+    ):
+        begin(first, SLOWLY)
+        expect(first.locator(".wj-text")).to_be_visible()
+        with visited(browser, address) as second:
+            begin(second, TOWN)
+            expect(second.get_by_text("正在排队")).to_be_visible()
+        with visited(browser, address) as third:
+            third.wait_for_timeout(2000)
+            begin(third, TOWN)
+            expect(third.get_by_text("正在排队，前面还有 1 个问题")).to_be_visible()
+            third.get_by_role("button", name="停止").click()
+            expect(third.get_by_text("已停止。")).to_be_visible()
+        first.get_by_role("button", name="停止").click()
+        expect(first.get_by_text("已停止。")).to_be_visible()
+
+
 def test_a_restart_keeps_the_conversation(browser: Browser, chatbot: Watched) -> None:
     with served(chatbot) as address:
         port = int(address.rstrip("/").rsplit(":", 1)[1])
@@ -427,6 +475,9 @@ def test_files_are_added_asked_replaced_and_removed(page: Page, tmp_path: Path) 
     (tmp_path / "茶园.txt").write_text("云雾茶园位于青山镇。茶园今年采茶共计9876公斤。", "utf-8")
     chosen.set_input_files([tmp_path / "茶园.txt"])
     expect(page.locator("#wj-taken")).to_contain_text("已有 茶园.txt")
+    page.get_by_role("button", name="保留旧的").click()
+    expect(page.locator("#wj-taken")).to_be_hidden()
+    chosen.set_input_files([tmp_path / "茶园.txt"])
     page.get_by_role("button", name="替换").click()
     expect(report).to_contain_text("已替换 1 个文档")
     ask(page, "茶园今年采茶共计多少公斤？")

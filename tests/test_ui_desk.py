@@ -69,7 +69,9 @@ def test_who_waits_is_told_the_place_and_then_answered(chatbot: Patient) -> None
         assert await anext(third) == Waiting(2)
         assert chatbot.heard == ["甲？"]
         chatbot.go_on.set()
-        assert await said(third) == "一"
+        told = [step async for step in third]
+        assert Waiting(0) in told
+        assert [step.text for step in told if isinstance(step, Answer)] == ["一", "一二"]
         assert chatbot.heard == ["甲？", "乙？", "丙？"]
 
     asyncio.run(asking())
@@ -94,11 +96,40 @@ def test_stop_ends_what_waits_for_its_next_word(chatbot: Patient) -> None:
     async def asking() -> None:
         asked = Desk(chatbot).ask("甲？")
         assert await said(asked) == "一"
-        asyncio.get_running_loop().call_later(0.1, asked.stop)
+        # From another thread, as a signal or a page may.
+        threading.Timer(0.1, asked.stop).start()
         async with asyncio.timeout(10):
             assert await said(asked) == ""
         assert asked.stopped
         chatbot.go_on.set()
+
+    asyncio.run(asking(), debug=True)
+
+
+def test_stop_ends_what_waits_in_line(chatbot: Patient) -> None:
+    async def asking() -> None:
+        desk = Desk(chatbot, at_once=1, waiting=1)
+        first, second = desk.ask("甲？"), desk.ask("乙？")
+        assert await said(first) == "一"
+        assert await anext(second) == Waiting(1)
+        second.stop()
+        async with asyncio.timeout(10):
+            assert await said(second) == ""
+        chatbot.go_on.set()
+        assert await said(desk.ask("丙？")) == "一"
+        assert chatbot.heard == ["甲？", "丙？"]
+
+    asyncio.run(asking())
+
+
+def test_a_closed_desk_has_nobody_at_work(chatbot: Patient) -> None:
+    async def asking() -> None:
+        desk = Desk(chatbot, at_once=1, waiting=1)
+        first, _ = desk.ask("甲？"), desk.ask("乙？")
+        assert await said(first) == "一"
+        threading.Timer(0.1, chatbot.go_on.set).start()
+        await asyncio.to_thread(desk.close)
+        assert chatbot.heard == ["甲？"]
 
     asyncio.run(asking())
 

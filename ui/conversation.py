@@ -19,7 +19,7 @@ from ui.terminal import confidence_in_words
 _KEPT_HITS = 5
 """Passages kept of each answer: a browser stores some megabytes in all."""
 
-_KEPT_EXCHANGES = 100
+KEPT_EXCHANGES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +52,24 @@ _STORED = TypeAdapter(list[Exchange])
 
 
 def load(stored: Any) -> list[Exchange]:
-    """Read what `store` wrote; what another version wrote otherwise starts anew."""
+    """Read what `store` wrote; what another version wrote otherwise starts anew.
+
+    A question without an answer was cut short, by a reload or a fault, and says so.
+    """
     try:
-        return _STORED.validate_python(stored or [])
+        exchanges = _STORED.validate_python(stored or [])
     except ValidationError:
         return []
+    cut_short = say("回答中断了，可以点重试。", "The answer was cut short: try it again.")
+    return [
+        each if each.answer or each.problem or each.stopped else replace(each, problem=cut_short)
+        for each in exchanges
+    ]
 
 
 def store(exchanges: Sequence[Exchange]) -> list[dict[str, Any]]:
     """Return JSON values of the latest exchanges, for the browser to keep."""
-    return _STORED.dump_python(list(exchanges[-_KEPT_EXCHANGES:]), mode="json")
+    return _STORED.dump_python(list(exchanges[-KEPT_EXCHANGES:]), mode="json")
 
 
 def turns(exchanges: Sequence[Exchange]) -> list[Turn]:

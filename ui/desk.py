@@ -26,7 +26,7 @@ _TOLD_EVERY_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What is told while a question waits: how many others have to be done first."""
+    """What is told while a question waits: how many others come first, at last 0."""
 
     ahead: int
 
@@ -67,6 +67,14 @@ class Desk:
             place = self._line.index(asked) if asked in self._line else 0
         return max(0, place + 1 - self._at_once)
 
+    def close(self) -> None:
+        """End all the work; return when none is left that reads the library."""
+        with self._moving:
+            line = list(self._line)
+        for asked in line:
+            asked.end()
+        self._workers.shutdown()
+
     def leave(self, asked: Asked) -> None:
         """Let the line move up when a question is done."""
         with self._moving:
@@ -96,8 +104,8 @@ class Asked:
     def stop(self) -> None:
         """End the iteration at once, whatever the work is waiting for."""
         self.stopped = True
-        self._end()
-        self._grown.put_nowait(None)
+        self.end()
+        self._tell(None)
 
     def __aiter__(self) -> Asked:
         return self
@@ -105,7 +113,7 @@ class Asked:
     async def __anext__(self) -> Answer | Waiting:
         while not self.stopped:
             ahead = self._desk.ahead(self)
-            if ahead and ahead != self._told:
+            if ahead != self._told:
                 self._told = ahead
                 return Waiting(ahead)
             try:
@@ -121,9 +129,10 @@ class Asked:
 
     async def aclose(self) -> None:
         """End the work, if it still goes on, at its next step."""
-        self._end()
+        self.end()
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """End the work at its next step, or before it begins."""
         self._left.set()
         self._working.cancel()
 

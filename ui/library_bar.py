@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -66,26 +67,35 @@ def _uploading(library: Library, shelf: gr.HTML) -> None:
             replace = gr.Button(say("替换", "Replace"), variant="primary", size="sm", min_width=60)
             keep = gr.Button(say("保留旧的", "Keep the old"), size="sm", min_width=60)
 
-    def add(paths: list[str], progress: gr.Progress = _PROGRESS) -> _Update:
-        found = read_uploads(paths, library)
+    def add(
+        paths: list[str], pending: tuple[Document, ...], progress: gr.Progress = _PROGRESS
+    ) -> _Update:
+        try:
+            found = read_uploads(paths, library)
+        except IndexingError as error:
+            found = Upload((), (), 0, (error_message(error),))
+        for path in paths:  # they are in the library now, or not wanted
+            Path(path).unlink(missing_ok=True)
         problem = _add(library, found.new, progress)
-        taken_names = "、".join(document.id for document in found.taken)
+        waiting = {document.id: document for document in (*pending, *found.taken)}
+        taken_names = "、".join(waiting)
         question = say(
             f"资料库里已有 {taken_names}，内容不同。要替换吗？",
             f"The library has {taken_names} with other content. Replace?",
         )
         return (
             _report(found, problem),
-            found.taken,
-            gr.Column(visible=bool(found.taken)),
+            tuple(waiting.values()),
+            gr.Column(visible=bool(waiting)),
             escape(question),
             _token(),
         )
 
     def put(documents: tuple[Document, ...], progress: gr.Progress = _PROGRESS) -> _Update:
-        problem = _add(library, documents, progress)
+        if problem := _add(library, documents, progress):
+            return escape(problem), documents, gr.Column(visible=True), gr.skip(), _token()
         done = say(f"已替换 {len(documents)} 个文档。", f"{len(documents)} documents replaced.")
-        return escape(problem or done), (), gr.Column(visible=False), "", _token()
+        return escape(done), (), gr.Column(visible=False), "", _token()
 
     outputs = [report, taken, ask, which, shelf]
     common: dict[str, Any] = {
@@ -94,7 +104,7 @@ def _uploading(library: Library, shelf: gr.HTML) -> None:
         "concurrency_limit": 1,
         "show_progress_on": report,
     }
-    upload.upload(add, upload, outputs, **common)
+    upload.upload(add, [upload, taken], outputs, **common)
     replace.click(put, taken, outputs, **common)
     keep.click(lambda: ((), gr.Column(visible=False)), None, [taken, ask], api_visibility="private")
 
@@ -161,4 +171,5 @@ def _words() -> dict[str, str]:
         "open": say("查看原文", "Open"),
         "chars": say("字", "characters"),
         "close": say("关闭资料库", "Close the library"),
+        "failed": say("没有成功，请再试一次。", "That failed; try again."),
     }

@@ -69,7 +69,10 @@ def serve(
         if open_browser and _has_screen():
             webbrowser.open(url)
 
-    _run(_Server(app, show), sockets)
+    try:
+        _run(_Server(app, show), sockets)
+    finally:
+        desk.close()
 
 
 def build_app(

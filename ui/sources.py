@@ -7,9 +7,9 @@ from typing import Any
 from zlib import crc32
 
 from index.documents import Document
-from index.errors import LibraryError
+from index.errors import LibraryBusy, LibraryCorrupt, LibraryError, LibraryMismatch
 from index.library import Library
-from ui.language import say
+from ui.language import error_message, say
 from ui.terminal import safe
 
 _AROUND = 1500
@@ -30,6 +30,8 @@ def source_around(library: Library, asked: dict[str, Any]) -> dict[str, Any]:
     try:
         document = library.document(str(asked["document"]))
         start, end = _offsets(document, asked)
+    except (LibraryBusy, LibraryMismatch, LibraryCorrupt) as error:
+        return {"problem": error_message(error)}
     except LibraryError:
         return {"problem": say("这个文档已不在资料库里。", "This document is no longer there.")}
     except (KeyError, TypeError, ValueError):

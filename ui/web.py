@@ -14,13 +14,14 @@ from typing import Any
 import gradio as gr
 from gradio.events import api
 from gradio.themes import Base
+from pydantic import TypeAdapter, ValidationError
 
 from index.errors import IndexingError
 from rag.answer import MAX_QUESTION_CHARS, Answer, Chatbot
 from rag.errors import RagError
 from rag.follow_up import Turn
 from ui import conversation
-from ui.conversation import Exchange
+from ui.conversation import KEPT_EXCHANGES, Exchange
 from ui.desk import Asked, Desk, Waiting
 from ui.errors import FeedbackError, TooManyPeople
 from ui.feedback import REASONS, Reason, save_feedback
@@ -40,6 +41,8 @@ _IDLE = "() => document.body.classList.remove('wj-busy')"
 
 _PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
+_TURNS = TypeAdapter(list[Turn])
+
 _Stored = list[dict[str, Any]]
 _Updates = AsyncIterator[tuple[Any, ...]]
 
@@ -53,7 +56,9 @@ def page_options() -> dict[str, Any]:
         "ssr_mode": False,
         "run_history": False,
         "footer_links": [],
-        "max_file_size": f"{MAX_FILE_MB}mb",
+        # Gradio turns a whole batch away, in English: up to this, each file is told by itself.
+        "max_file_size": f"{5 * MAX_FILE_MB}mb",
+        "show_error": False,
         # Gradio's own way of styling puts every rule inside its container, out of reach of body.
         "head": f"<style>{(FOLDER / 'page.css').read_text('utf-8')}</style>",
         "theme": Base(
@@ -92,7 +97,8 @@ def build_page(desk: Desk, *, may_change: bool = True) -> gr.Blocks:
         )
         _asking_events(asking, kept, chat, question)
         _conversation_events(kept, chat, question, header)
-        page.load(partial(_restored, chatbot), kept, chat, **_PRIVATE)
+        page.load(partial(_restored, chatbot), kept, chat, concurrency_limit=None, **_PRIVATE)
+        page.unload(asking.stop)
         shelf.changed(lambda: gr.Chatbot(examples=_examples(chatbot)), None, chat, **_PRIVATE)
         api(asking.ask, api_name="ask", concurrency_limit=None)
     return page
@@ -110,13 +116,13 @@ class _Asking:
     ) -> dict[str, Any]:
         """Answer one question; `history` is the turns before it, as {"role", "content"}."""
         try:
-            turns = [Turn(turn["role"], turn["content"]) for turn in history or ()]  # type: ignore
-            async with aclosing(self._desk.ask(question, turns)) as asked:
+            turns = _TURNS.validate_python(history or [])
+            async with aclosing(self._desk.ask(str(question), turns)) as asked:
                 *_, answer = [step async for step in asked if isinstance(step, Answer)]
                 return answer.to_dict()
         except (IndexingError, RagError, TooManyPeople) as error:
             raise gr.Error(error_message(error), print_exception=False) from error
-        except (KeyError, TypeError) as error:
+        except ValidationError as error:
             message = say("history 的每一项要有 role 和 content。", "Turns need role and content.")
             raise gr.Error(message, print_exception=False) from error
 
@@ -126,12 +132,14 @@ class _Asking:
         """Yield the exchange as it goes on: waiting, answered in part, answered or stopped."""
         exchange = Exchange.begin(question)
         yield exchange
+        asked: Asked | None = None
         try:
             async with aclosing(self._desk.ask(question, conversation.turns(before))) as asked:
                 self._asked[visitor] = asked
                 async for step in asked:
                     if isinstance(step, Waiting):
-                        yield replace(exchange, problem=_waiting(step.ahead))
+                        told = _waiting(step.ahead) if step.ahead else ""
+                        yield replace(exchange, problem=told)
                     else:
                         exchange = exchange.answered(step)
                         yield exchange
@@ -142,14 +150,15 @@ class _Asking:
             yield replace(exchange, problem=error_message(error))
             return
         finally:
-            self._asked.pop(visitor, None)
+            if asked and self._asked.get(visitor) is asked:
+                del self._asked[visitor]
         if exchange.answer and exchange.answer.refused:
             asked_before = {question, *(each.question for each in before)}
             examples = await asyncio.to_thread(self._desk.chatbot.examples, 8)
             others = [each for each in examples if each not in asked_before]
             yield replace(exchange, suggestions=tuple(others[:_SUGGESTIONS]))
 
-    def stop(self, request: gr.Request) -> None:
+    async def stop(self, request: gr.Request) -> None:
         """Stop what a visitor has asked."""
         if asked := self._asked.get(request.session_hash):
             asked.stop()
@@ -171,9 +180,11 @@ def _asking_events(
             yield gr.skip(), gr.skip(), gr.skip()
             return
         box = _generating(typed)
+        before = before[1 - KEPT_EXCHANGES :]
+        stored, messages = conversation.store(before), _messages(before)
         async for exchange in asking.respond(text, before, request.session_hash):
-            exchanges = [*before, exchange]
-            yield conversation.store(exchanges), _messages(exchanges), box
+            latest = [exchange]
+            yield [*stored, *conversation.store(latest)], [*messages, *_messages(latest)], box
             # From now on the box may hold what the reader is about to ask next.
             box = gr.skip()
         yield gr.skip(), gr.skip(), _ready()
@@ -198,6 +209,10 @@ def _asking_events(
         async for update in respond(str(event.value), exchanges[:at], request):
             yield update
 
+    def failed(stored: _Stored) -> tuple[Any, ...]:
+        exchanges = conversation.load(stored)
+        return conversation.store(exchanges), _messages(exchanges), _ready()
+
     outputs = [kept, chat, question]
     common: dict[str, Any] = {"concurrency_limit": None, "trigger_mode": "once", **_PRIVATE}
     for event in (
@@ -207,7 +222,7 @@ def _asking_events(
         chat.retry(retried, kept, outputs, js=_BUSY % 1, **common),
         chat.edit(edited, kept, outputs, js=_BUSY % 1, **common),
     ):
-        event.failure(_ready, None, question, **_PRIVATE)
+        event.failure(failed, kept, outputs, **_PRIVATE)
         event.then(None, js=_IDLE)
     question.stop(asking.stop, None, None, queue=False, **_PRIVATE)
 
@@ -308,12 +323,9 @@ def _ready() -> gr.Textbox:
 
 
 def _restored(chatbot: Chatbot, stored: _Stored) -> gr.Chatbot:
-    """Return the chat as the browser kept it; an answer that a reload cut short is told."""
-    exchanges = conversation.load(stored)
-    if exchanges and not _reply(exchanges[-1]):
-        cut_short = say("回答中断了，可以点重试。", "The answer was cut short: try it again.")
-        exchanges[-1] = replace(exchanges[-1], problem=cut_short)
-    return gr.Chatbot(value=_messages(exchanges), examples=_examples(chatbot))  # type: ignore
+    """Return the chat as the browser kept it."""
+    messages = _messages(conversation.load(stored))
+    return gr.Chatbot(value=messages, examples=_examples(chatbot))  # type: ignore
 
 
 def _messages(exchanges: Sequence[Exchange]) -> list[dict[str, Any]]:

@@ -53,7 +53,12 @@ function confirmRemoval(item, line, origin) {
   });
   const sure = button("wj-danger", words.remove, async () => {
     sure.disabled = true;
-    const problem = await server.remove_document(item.id);
+    let problem;
+    try {
+      problem = await server.remove_document(item.id);
+    } catch {
+      problem = words.failed;
+    }
     if (problem) {
       sure.disabled = false;
       box.querySelector("p").textContent = problem;
@@ -79,8 +84,12 @@ function show() {
 }
 
 async function refresh() {
-  documents = await server.list_documents({});
-  show();
+  try {
+    documents = await server.list_documents({});
+    show();
+  } catch {
+    at(".wj-none").textContent = words.failed;
+  }
 }
 
 element.addEventListener("input", (event) => {

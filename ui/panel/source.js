@@ -74,7 +74,12 @@ function moreButton(text, action) {
 }
 
 async function text(start, end) {
-  const answer = await server.get_more({ document: shown.document, start, end });
+  let answer;
+  try {
+    answer = await server.get_more({ document: shown.document, start, end });
+  } catch {
+    answer = { problem: words.failed };
+  }
   if (answer.problem) {
     at(".wj-warning").textContent = answer.problem;
     return null;
@@ -114,10 +119,8 @@ function render(answer) {
   at(".wj-panel-title").textContent = answer.title || words.heading;
   at(".wj-where").textContent = answer.where ?? "";
   at(".wj-warning").textContent = answer.warning || answer.problem || "";
-  if (answer.problem) {
-    box.replaceChildren();
-    return;
-  }
+  box.replaceChildren();
+  if (answer.length === undefined) return;
   const before = moreButton(words.earlier, earlier);
   const after = moreButton(words.later, later);
   before.classList.add("wj-earlier");
@@ -142,7 +145,8 @@ async function open(place, link, from) {
   origin = from;
   visible(true);
   pills(link);
-  at(".wj-where").textContent = words.loading;
+  // What was shown before must not stand under the new citation's name while it is fetched.
+  render({ where: words.loading });
   at(".wj-panel-title").focus({ preventScroll: true });
   let answer;
   try {
