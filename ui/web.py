@@ -222,8 +222,8 @@ def _asking_events(
         chat.retry(retried, kept, outputs, js=_BUSY % 1, **common),
         chat.edit(edited, kept, outputs, js=_BUSY % 1, **common),
     ):
-        event.failure(failed, kept, outputs, **_PRIVATE)
-        event.then(None, js=_IDLE)
+        event.failure(failed, kept, outputs, **_PRIVATE).then(None, js=_IDLE)
+        event.success(None, js=_IDLE)
     question.stop(asking.stop, None, None, queue=False, **_PRIVATE)
 
 

@@ -235,6 +235,11 @@ new MutationObserver(tidy).observe(body, {
 });
 tidy();
 
+// A browser tells of no change when the same file is chosen again, which may hold other words now.
+addEventListener("change", ({ target }) => {
+  if (target.matches?.('#wj-library input[type="file"]')) setTimeout(() => (target.value = ""));
+});
+
 // Files may be dropped on the library; Gradio's button takes them only by a click.
 const isFiles = (event) => event.dataTransfer?.types.includes("Files");
 const library = () => document.querySelector("#wj-library");
