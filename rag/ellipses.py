@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from index.fold import fold
-from index.words import tagged
+from index.words import Word, tagged
 from rag.exchange import Exchange, Phrase
 from rag.measures import DATE
 from rag.naming import MEASURE, QUOTES, named, sort_of
@@ -65,7 +65,7 @@ def swaps(body: str, last: Exchange) -> Iterator[str]:
     if _asks_other(new, last):
         likely = attributes + likely
     if body.endswith(_SIDE):
-        likely = others + likely
+        likely = likely or others
     yield from (*likely, *attributes, *others)
 
 
@@ -136,12 +136,11 @@ def _measure_into(phrase: Phrase, new: str, last: Exchange) -> Iterator[_Swap]:
     if MEASURE.search(phrase.text):
         yield _Swap(5, _measure_start(phrase), phrase.end, new)
     elif phrase == last.asked_phrase and sort_of(phrase.text) in ("thing", "time", "amount"):
-        start = phrase.head.start if named(_modifiers(phrase)) else phrase.start
-        yield _Swap(2.5, start, phrase.end, new)
+        yield _Swap(2.5, _core_start(phrase), phrase.end, new)
 
 
 def _name_into(phrase: Phrase, new: str, last: Exchange) -> Iterator[_Swap]:
-    """Yield where a noun goes into a phrase: for all of it, for its head, or for what leads it."""
+    """Yield where a noun goes into a phrase: for all of it or for its core."""
     measure = _measure_start(phrase)
     end = measure if measure > phrase.start else phrase.end
     old = last.question[phrase.start : end]
@@ -151,14 +150,21 @@ def _name_into(phrase: Phrase, new: str, last: Exchange) -> Iterator[_Swap]:
     if phrase.start == 0:
         parallel = sort_of(old) == "thing" and (named(new) or _THAT_ONE.search(new))
         likeness += 2 if parallel else 0.5
-    keeps_name = named(_modifiers(phrase)) and not named(new) and old[-1] == new[-1]
-    if keeps_name and end == phrase.end:
-        yield _Swap(likeness + 0.5, phrase.head.start, end, new)
+    core = _core_start(phrase)
+    goes_behind = old[-1] == new[-1] or end < phrase.end
+    if phrase.start < core < end and goes_behind and not any(map(_places, tagged(new))):
+        yield _Swap(likeness + 0.5, core, end, new)
     yield _Swap(likeness, phrase.start, end, new)
 
 
-def _modifiers(phrase: Phrase) -> str:
-    return phrase.text[: phrase.head.start - phrase.start]
+def _core_start(phrase: Phrase) -> int:
+    """Return where a phrase goes on behind the names and places that lead it."""
+    led = [word.end for word in phrase.words[:-1] if _places(word)]
+    return max(led, default=phrase.start)
+
+
+def _places(word: Word) -> bool:
+    return named(word.text) or sort_of(word.text) == "place"
 
 
 def _measure_start(phrase: Phrase) -> int:

@@ -136,7 +136,7 @@ class Exchange:
     @cached_property
     def subject(self) -> str:
         """What the question is about, without its time and its attribute."""
-        bare = without_attribute(MEASURE.sub("", _undated(self.theme))).rstrip("的")
+        bare = without_attribute(_unmeasured(_undated(self.theme))).rstrip("的")
         return bare if len(bare) > 1 else self._longest or self.name
 
     @property
@@ -172,7 +172,7 @@ class Exchange:
         texts.sort(key=lambda text: (named(text), len(text)), reverse=True)
         parts = [text for text in texts if not self.subject.endswith(text)]
         told: list[tuple[str, Sort]] = [(t, sort_of(t)) for t in (self.subject, *parts) if t]
-        replied = [(self.reply, self._sort_of_reply)] if self.reply else []
+        replied: list[tuple[str, Sort]] = [(self.reply, self._sort_of_reply)] if self.reply else []
         return tuple([*replied, *told] if self.names_reply else [*told, *replied])
 
     @cached_property
@@ -287,6 +287,16 @@ def _undated(theme: str) -> str:
     for start, end in reversed(times):
         finish = start if end == finish else finish
     return theme[begin:finish].strip("的,，起")
+
+
+def _unmeasured(theme: str) -> str:
+    """Return whose measure a theme is: 合肥市 of "合肥市上半年出口额"."""
+    measured = MEASURE.search(theme)
+    if not measured:
+        return theme
+    return next(
+        (theme[: w.start] for w in tagged(theme) if w.tag == "t"), theme[: measured.start()]
+    )
 
 
 def _overlap(first: str, second: str, least: int) -> int:

@@ -84,7 +84,10 @@ def sort_of(text: str) -> Sort:
 
 def named(text: str) -> bool:
     """Tell whether a phrase holds a name."""
-    return any(word.tag.startswith(_NAME_TAGS) for word in tagged(text))
+    return any(
+        word.tag.startswith(_NAME_TAGS) and (word.tag != "nr" or word.text[0] in _SURNAMES)
+        for word in tagged(text)
+    )
 
 
 def nominal(word: Word) -> bool:
