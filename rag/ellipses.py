@@ -101,8 +101,7 @@ def _asks_other(attribute: str, last: Exchange) -> bool:
     """Tell whether an attribute wants another kind of answer than the question before."""
     kind = analyse(attribute).kind
     if MEASURE.search(attribute):
-        counts = last.asked_noun is not None and bool(last.asked.unit)
-        return counts or last.asked.kind != "number"
+        return last.asked.kind != "number" or last.asked_noun is not None
     return kind in _ENDINGS and kind != last.asked.kind
 
 
@@ -122,10 +121,11 @@ def _swaps(new: str, last: Exchange) -> Iterator[_Swap]:
         yield from (_Swap(4.2, start, end, bare) for start, end in _verb(last))
     asked = last.asked_phrase
     if asked and new.endswith("的") and not MEASURE.search(bare):
-        yield _Swap(4.1 if acts else 4.5, asked.start, asked.head.start, new)
+        likeness = 4.1 if acts else 4.5 if sort_of(bare) == "thing" else 2.0
+        yield _Swap(likeness, asked.start, asked.head.start, new)
     clause = max(text.rfind(mark, 0, last.gap[0]) for mark in ",，") + 1
     for phrase in last.phrases:
-        figure = all(word.tag.startswith(("m", "q", "t")) for word in phrase.words)
+        figure = phrase.head.tag.startswith(("m", "q", "t"))
         if phrase.start >= clause and phrase.text != bare and not figure:
             into = _measure_into if MEASURE.search(bare) else _name_into
             yield from into(phrase, bare, last)
@@ -135,7 +135,7 @@ def _measure_into(phrase: Phrase, new: str, last: Exchange) -> Iterator[_Swap]:
     """Yield where a measure goes into a phrase: 销量 into 汽车产量."""
     if MEASURE.search(phrase.text):
         yield _Swap(5, _measure_start(phrase), phrase.end, new)
-    elif phrase == last.asked_phrase and sort_of(phrase.text) in ("thing", "time", "amount"):
+    elif phrase == last.asked_phrase and sort_of(phrase.text) == "thing":
         yield _Swap(2.5, _core_start(phrase), phrase.end, new)
 
 

@@ -151,7 +151,7 @@ class Exchange:
         if not self.reply or self.reply[0].isdigit():
             return False
         which = self.gap_text.startswith("哪") or before.endswith(("的是", "叫", "叫做", "名为"))
-        of_the_kind = bool(focus) and self.reply.endswith(focus)
+        of_the_kind = bool(focus) and self.reply.endswith(focus) and focus not in before
         return (
             kind in ("person", "organisation")
             or (kind == "list" and self.gap_text.startswith("哪"))
