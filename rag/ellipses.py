@@ -57,7 +57,8 @@ def swaps(body: str, last: Exchange) -> Iterator[str]:
         return
     found = sorted(_swaps(new, last), key=lambda swap: -swap.likeness)
     likely = [_put(swap, last) for swap in found if swap.likeness > _LIKELY]
-    others = [_put(swap, last) for swap in found if swap.likeness <= _LIKELY]
+    # Of unlike swaps only where there is nothing better: they ask again what was answered.
+    others = [] if likely else [_put(swap, last) for swap in found]
     if found and found[0].likeness >= _CERTAIN:
         yield from likely
         return
@@ -65,7 +66,7 @@ def swaps(body: str, last: Exchange) -> Iterator[str]:
     if _asks_other(new, last):
         likely = attributes + likely
     if body.endswith(_SIDE):
-        likely = likely or others
+        likely, others = likely or others, []
     yield from (*likely, *attributes, *others)
 
 
