@@ -57,8 +57,9 @@ def swaps(body: str, last: Exchange) -> Iterator[str]:
         return
     found = sorted(_swaps(new, last), key=lambda swap: -swap.likeness)
     likely = [_put(swap, last) for swap in found if swap.likeness > _LIKELY]
-    # Of unlike swaps only where there is nothing better: they ask again what was answered.
-    others = [] if likely else [_put(swap, last) for swap in found]
+    # Unlike ones only where nothing is sure: they ask again what was answered. A name may be
+    # taken for a verb.
+    others = [_put(s, last) for s in found if s.likeness <= _LIKELY and (_acts(new) or not likely)]
     if found and found[0].likeness >= _CERTAIN:
         yield from likely
         return
