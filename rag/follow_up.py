@@ -1,8 +1,8 @@
 """Follow-up questions completed from the turns before them, without a language model.
 
 A question that leans on the conversation ("那总投资呢？", "它的目标产值？") is joined with what
-the last complete question was about; any other is left as it is. Words alone often cannot
-tell what "苏州呢？" goes with, so there are several readings, the likeliest first, and what the
+was asked and answered before; any other is left as it is. Words alone often cannot tell what
+"苏州呢？" goes with, so there are several readings, the likeliest first, and what the
 documents say decides among them.
 """
 
@@ -14,8 +14,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from index.fold import fold
-from index.words import Word, tagged
-from rag.question import Asked, analyse, without_attribute
+from index.words import tagged
+from rag.ellipses import attribute_of, mentions, swaps
+from rag.exchange import END_MARKS, Exchange
+from rag.naming import named
+from rag.pointers import COUNTING, pointer_in, resolved
+from rag.question import analyse
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,53 +30,33 @@ class Turn:
     content: str
 
 
-_THINGS = "|".join(
-    """
-    公司 企业 企業 医院 醫院 项目 項目 产业园 產業園 园区 園區 小镇 小鎮
-    基地 机构 機構 团队 團隊 城市 人 铁路 鐵路 高铁 高鐵 学校 學校 单位
-    單位 活动 活動 政策 协会 協會 集团 集團 联盟 聯盟 比赛 比賽 大赛 大賽
-    产品 產品 材料 论坛 論壇 会议 會議 工程 平台 平臺 系统 系統 地方 数字
-    數字 技术 技術 措施 制度
-    """.split()
-)
-_PRONOUN = re.compile(
-    r"(?:[它他她牠][们們]?)(?=$|[^俩])|(?<![与與尤极極])其(?![实實中他它次余餘间間])"
-    r"|[这這那](?:里|裡|裏|儿|边)"
-    r"|(?:这|這|那|该|該|此)(?:一|两|几|些)?"
-    r"(?:个|個|家|位|项|條|条|項|座|所|种|種|款|次|场|場|件|支|批|处|處|届|部|份|些)?"
-    rf"(?:{_THINGS})?"
-)
 _LEADING = re.compile(
-    r"^(?:那[么麼]|那|[还還]有|另外|然[后後]|接[着著]|再[问問](?:一下)?|[请請][问問]|以及|至[于於]"
-    r"|而|哦|嗯|好的?|[对對]了)[,，\s]*"
+    r"^(?:那[么麼]|那|[还還]有|另外|然[后後]|接[着著]|[请請][问問]|以及|至[于於]|而且?|哦|嗯|好的?"
+    r"|[对對]了)[,，\s]*"
 )
+_POINTING_LEAD = re.compile(rf"那[两几二三四五六七八九十][{COUNTING}]")
+_ASIDE = re.compile(
+    r"^(?:(?:[顺順]便|另外|最[后後]|再|[还還]?想再?)[问問](?:一?下|一?[个個])?[,，:：\s]*"
+    r"|[还還]有一?[个個][问問][题題][,，:：\s]*|[对對]了[,，\s]*|另外[,，]\s*)"
+)
+"""What leads to another question, on the same topic or not."""
+
 _CHANGES_TOPIC = re.compile(
-    r"^(?:打住|算了|好[了的]?|嗯|对了|另外)?[,，。\s]*"
-    r"(?:换个?|换一个|另[起问]一?个?|再?[说聊问]个别的|不[说聊问谈]这个了?|先不[说聊问谈]这个|题外话|回到)"
-    r"(?:话题|问题|事儿?)?[^,，。:：]{0,4}[,，。:：\s]+"
+    r"^(?:打住|算了|好[了的]?|嗯|对了|另外|那)?[,，。\s]*(?:咱们?|我们)?(?:来|还是|再|先)?"
+    r"(?:换一?个?(?:话题|问题|事儿?)?|另[起问]一?个?|[说聊问谈讲]一?[个点些]?(?:别的|其[他它]的?)"
+    r"|[不别]再?[说聊问谈提]|跳过[这那]|[这那][个件]?(?:事儿?|话题|问题)?先[放不]|题外话|回到)"
+    r"[^,，。:：?？谁哪几]{0,6}[,，。:：\s]+"
 )
 _ASKS_NAME = re.compile(r"\s*(?:是[谁誰]|叫(?:[什甚][么麼]|啥)(?:名字)?)[?？。\s]*$")
 """Asked of the chatbot, unless something was talked of before."""
 
-_ELLIPSIS = re.compile(r"呢[?？!！。.\s]*$")
+_ELLIPSIS = re.compile(rf"呢[{re.escape(END_MARKS)}]*$")
+_CALLED = re.compile(r"^([^,，]+)呢[,，]\s*(?=.*\w)")
 _ENGLISH = re.compile(
     r"\b(?:it|its|they|their|them|he|his|him|she|her|this|that|these|those|there)\b"
     r"|^(?:and|what about|how about)\b",
     re.IGNORECASE,
 )
-_POINTED_AT = frozenset("里裡裏儿边个個家位项項条條座所种種款次场場件支批处處届部份些")
-_NUMBERED = re.compile(r"第?[\d.一二三四五六七八九十百千两]+")
-_NOMINAL = ("n", "vn", "an", "j", "l", "b", "eng", "s", "i", "m", "q")
-_EMPTY = frozenset(("时候", "时间", "名字", "情况", "什么"))
-_QUOTES = "《》〈〉“”‘’「」『』\"'"
-_NAME_CHARS = 30
-"""The longest reply that can be a name, in characters."""
-
-_ATTRIBUTE_QUESTION = {
-    "number": "是多少？",
-    "date": "是什么时候？",
-    "place": "在哪里？",
-}
 
 
 def readings(question: str, history: Sequence[Turn]) -> tuple[str, ...]:
@@ -80,101 +64,87 @@ def readings(question: str, history: Sequence[Turn]) -> tuple[str, ...]:
 
     The likeliest comes first; a question that is complete has one reading, itself.
     """
-    said = [turn.content for turn in history if turn.role == "user" and turn.content.strip()]
-    asked_before = [content for content in said if analyse(content).kind != "meta"]
-    whole = analyse(question).kind in ("meta", "summary") and not _ASKS_NAME.match(question)
-    if not asked_before or whole:
+    return _readings(question, _exchanges(history))
+
+
+def _exchanges(history: Sequence[Turn]) -> list[Exchange]:
+    """Return the questions of a conversation, each made complete, with their replies."""
+    found: list[Exchange] = []
+    for turn, behind in zip(history, (*history[1:], None), strict=False):
+        if turn.role != "user" or not turn.content.strip():
+            continue
+        if analyse(turn.content).kind != "meta":
+            reply = behind.content if behind and behind.role == "assistant" else ""
+            found.append(Exchange.of(_readings(turn.content, found)[0], reply))
+    return found
+
+
+def _readings(question: str, earlier: Sequence[Exchange]) -> tuple[str, ...]:
+    if not earlier:
         return (question,)
-    topic = _last_complete(asked_before)
-    if not analyse(question).chinese:
-        return (f"{question} ({topic})",) if _ENGLISH.search(question) else (question,)
-    replied = next((t.content for t in reversed(history) if t.role == "assistant"), "")
     changed = _CHANGES_TOPIC.match(question)
     if changed and len(question) - changed.end() > 4:
         return (question[changed.end() :],)
-    return tuple(dict.fromkeys(_complete(question, topic, replied.strip())))
+    asked = analyse(question)
+    if asked.kind in ("meta", "summary") and not _ASKS_NAME.match(question):
+        return (question,)
+    if not asked.chinese:
+        before = earlier[-1].question
+        return (f"{question} ({before})",) if _ENGLISH.search(question) else (question,)
+    return tuple(dict.fromkeys(_complete(question, earlier)))
 
 
-def _last_complete(asked: Sequence[str]) -> str:
-    """Complete the user's earlier questions one after the other and return the last."""
-    topic = asked[0]
-    for question in asked[1:]:
-        topic = next(_complete(question, topic, ""))
-    return topic
-
-
-def _complete(question: str, topic: str, replied: str) -> Iterator[str]:
+def _complete(question: str, earlier: Sequence[Exchange]) -> Iterator[str]:
     """Yield the readings of a question, the likeliest first."""
-    body = _without_leading(question.strip())
-    led = body != question.strip()
-    before = analyse(topic)
-    subject = _subject(before, replied)
-    if not subject:
-        yield question
+    last = earlier[-1]
+    if not last.subject:
+        yield f"{last.statement}，{_ELLIPSIS.sub('？', question)}" if last.statement else question
         return
-    pronoun = _pronoun(body)
-    context = _statement(before) or subject
-    if _ELLIPSIS.search(body) and (led or not _has_gap(body)):
-        yield from _swaps(_ELLIPSIS.sub("", body).strip("的"), topic, before, subject)
-    elif pronoun:
-        meant = _meant(pronoun.group(), before, replied)
-        for name in filter(None, (meant, subject, _longest(before), _name(replied))):
-            yield f"{body[: pronoun.start()]}{name}{body[pronoun.end() :]}"
-    elif _mentions(body, subject):
-        yield body if led or _is_bare(body) else question
+    aside = _ASIDE.match(question)
+    body = question[aside.end() :] if aside else question
+    if aside and not _is_bare(body):
+        yield body
+    body = _without_leading(body.strip())
+    pointer = pointer_in(body)
+    if _ELLIPSIS.search(body) and not _has_gap(body):
+        yield from _of_ellipsis(_ELLIPSIS.sub("", body), earlier)
+    elif pointer:
+        yield from (_CALLED.sub(r"\1", each) for each in resolved(body, pointer, earlier))
+    elif _names_only(body):
+        yield from swaps(body.rstrip(END_MARKS), last)
     else:
-        joined = [f"{about}，{body}" for about in (context, _name(replied)) if about]
-        alone = [] if led or _is_bare(body) else [question]
-        yield from (*alone, *joined, body)
+        yield from _joined(_CALLED.sub(r"\1", body), last)
 
 
-def _name(replied: str) -> str:
-    """Return a reply that may be a name, or ""."""
-    named = replied.rstrip("。.!！")
-    return named if len(named) <= _NAME_CHARS and not named[:1].isdigit() else ""
+def _of_ellipsis(body: str, earlier: Sequence[Exchange]) -> Iterator[str]:
+    """Yield what "它的面积呢" asks, its pointer resolved, or "苏州呢" by swaps."""
+    pointer = pointer_in(body)
+    if pointer and (pointer.noun or pointer.text[0] in "他她它牠其"):
+        first = next(resolved(body, pointer, earlier))
+        if not first.endswith(f"，{body}"):
+            yield attribute_of("", first)
+            return
+    yield from swaps(body, earlier[-1])
+
+
+def _joined(body: str, last: Exchange) -> Iterator[str]:
+    """Yield a question with what was said before in front, and alone."""
+    about = last.reply if last.names_reply else last.subject
+    if mentions(body, last.subject) or not _is_bare(body):
+        yield body
+    yield from (f"{last.statement}，{body}", f"{about}，{body}", body)
 
 
 def _without_leading(question: str) -> str:
     """Take away "那", "还有" and the like, but not the 那 of 那里, 那个 and 那家医院."""
     led = _LEADING.match(question)
-    if led is None:
+    if led is None or _POINTING_LEAD.match(question):
         return question
     if led.group() == "那":
         first, *rest = [word.text for word in tagged(question)]
-        if (first[1:] or "".join(rest[:1])) in _POINTED_AT:
+        if (first[1:] or "".join(rest[:1])) in {*COUNTING, *"里裡裏儿兒边邊些"}:
             return question
     return question[led.end() :]
-
-
-def _statement(asked: Asked) -> str:
-    """Return what a question takes for granted: itself without its gap."""
-    behind = asked.after.removeprefix(asked.unit)
-    if asked.before.endswith(("是", "叫", "为")):
-        behind = behind.removeprefix(asked.focus)
-    return (asked.before + behind).lstrip("的").rstrip("是有在为叫的了吗")
-
-
-def _meant(pronoun: str, before: Asked, replied: str) -> str:
-    """Return what a pronoun with a noun ("这本书", "该项目") stands for, or ""."""
-    pronoun = fold(pronoun).text
-    if pronoun[0] in "他她" and before.kind != "person":
-        # A name opens its phrase: 小镇 in 教育小镇, tagged as one by mistake, does not.
-        phrases = _phrases(before)
-        people = [w.text for w in before.words if w.tag == "nr"]
-        return next((p for p in people if any(q.startswith(p) for q in phrases)), "")
-    if pronoun[-1] in "它牠们其这那该此个":
-        return ""
-    named = [phrase for phrase in _phrases(before) if phrase.endswith(pronoun[-1])]
-    if named:
-        return max(named, key=len)
-    answered = replied.rstrip("。.!！")
-    fits = answered.endswith((pronoun[-1], "》", "”"))
-    return answered if fits and len(answered) <= _NAME_CHARS else ""
-
-
-def _pronoun(body: str) -> re.Match[str] | None:
-    found = _PRONOUN.finditer(body)
-    return next((m for m in found if m.group() not in ("这", "那") or m.start() == 0), None)
 
 
 def _has_gap(body: str) -> bool:
@@ -182,141 +152,15 @@ def _has_gap(body: str) -> bool:
     return asked.gap_end > asked.gap_start
 
 
-def _swaps(body: str, topic: str, before: Asked, subject: str) -> Iterator[str]:
-    """Yield the question before with what is newly named in the place of its like.
-
-    "市人民医院和哪家医院合作？" + "那市中医医院呢" swaps the hospitals; what has no like there
-    ("总投资") is asked of the subject.
-    """
-    if not any(map(str.isalnum, body)):
-        yield topic
-        return
-    like = _like_of(body, topic, before)
-    likes = [like] if like else sorted(_phrases(before), key=len, reverse=True)
-    # The phrases are folded: those of a Traditional question stand in its folded text only.
-    swapped = [
-        (topic if each in topic else before.text).replace(each, body.strip(_QUOTES), 1)
-        for each in likes
-    ]
-    attribute = _attribute(body, subject)
-    yield from (*swapped, attribute) if like else (attribute, *swapped)
-
-
-def _like_of(body: str, topic: str, before: Asked) -> str:
-    """Return what the newly named takes the place of in the question before, or ""."""
-    named = body.strip(_QUOTES)
-    like = _like(named, before) or _like_number(named, topic)
-    if not like and body.startswith("《"):
-        like = _title(topic)
-    if not like and _proper(named):
-        like = next((p for p in reversed(_phrases(before)) if before.text.startswith(p)), "")
-    if not like and before.kind == "number" and analyse(named).kind == "thing":
-        like = _asked_noun(before)
-    return like
-
-
-def _attribute(body: str, subject: str) -> str:
-    """Return the question for an attribute of the subject."""
-    ending = _ATTRIBUTE_QUESTION.get(analyse(body).kind, "是什么？")
-    if _has_gap(body):
-        ending = "？"
-    pronoun = _pronoun(body)
-    if pronoun:
-        return f"{body[: pronoun.start()]}{subject}{body[pronoun.end() :]}{ending}"
-    return f"{subject}{'' if _mentions(body, subject) else '的'}{body}{ending}"
-
-
-def _title(text: str) -> str:
-    """Return the first title between 《 and 》, or ""."""
-    found = re.search(r"《([^《》]+)》", text)
-    return found[1] if found else ""
-
-
-def _asked_noun(asked: Asked) -> str:
-    """Return the phrase behind the question word and its unit: "多少只活塞" asks for 活塞."""
-    behind = asked.text[asked.gap_end :].removeprefix(asked.unit)
-    return next((p for p in reversed(_phrases(asked)) if behind.startswith(p)), "")
-
-
-def _like(body: str, before: Asked) -> str:
-    """Return the phrase of the earlier question that is of one kind with `body`, or ""."""
-    for phrase in sorted(_phrases(before), key=len, reverse=True):
-        if (
-            phrase not in (body, _asked_noun(before))
-            and len(phrase) > 1
-            and ((phrase[-1] == body[-1] and len(body) > 1) or (_proper(phrase) and _proper(body)))
-        ):
-            return phrase
-    return ""
-
-
-def _like_number(body: str, topic: str) -> str:
-    """Return what counts the same thing in the earlier question: "第二名" for "第三名"."""
-    led = _NUMBERED.match(body)
-    if led is None or len(led.group()) == len(body):
-        return ""
-    found = re.search(rf"(?:{_NUMBERED.pattern})?{re.escape(body[led.end() :])}", topic)
-    return found.group() if found else ""
-
-
-def _proper(text: str) -> bool:
-    words = tagged(text)
-    return bool(words) and words[-1].tag.startswith(("nr", "ns", "nt", "nz"))
-
-
-def _subject(before: Asked, replied: str) -> str:
-    """Return what the conversation is about: the longest phrase of the question before.
-
-    A question for a name ("谁…", "哪家…") makes its answer the subject, and so does one for a
-    thing that the answer ends with ("哪条铁路…").
-    """
-    named = replied.rstrip("。.!！")
-    asks_name = before.kind in ("person", "organisation") or (
-        before.kind == "thing" and before.focus and named.endswith(before.focus)
-    )
-    if asks_name and 0 < len(named) <= _NAME_CHARS:
-        return named
-    return _longest(before)
-
-
-def _longest(before: Asked) -> str:
-    """Return the longest phrase of a question, a name before others, without its attribute."""
-    longest = max(_phrases(before), key=lambda p: (_specific(p), len(p)), default="")
-    bare = without_attribute(longest)
-    return bare if len(bare) > 1 else longest
-
-
-def _specific(phrase: str) -> int:
-    return int(any(w.tag.startswith(("nr", "ns", "nt", "nz")) for w in tagged(phrase)))
-
-
-def _phrases(asked: Asked) -> list[str]:
-    """Return the noun phrases of a question outside its gap, as written there (folded)."""
-    phrases: list[str] = []
-    run: list[Word] = []
-    for word in asked.words:
-        if not _nominal(word) or (word.start < asked.gap_end and asked.gap_start < word.end):
-            run = []
-            continue
-        if run and run[-1].end == word.start:
-            phrases.pop()
-        else:
-            run = []
-        run.append(word)
-        phrases.append(asked.text[run[0].start : word.end])
-    return [p for p in phrases if len(p) > 1 and p not in _EMPTY]
-
-
-def _nominal(word: Word) -> bool:
-    return word.tag.startswith(_NOMINAL) and word.text not in ("请问", "问")
+def _names_only(body: str) -> bool:
+    """Tell whether a question is a name and no more: "单项冠军？", "2021年的？"."""
+    if analyse(body).kind == "yes-no" or _has_gap(body):
+        return False
+    return not any(word.tag in ("v", "vd", "vi") or word.tag[0] in "prd" for word in tagged(body))
 
 
 def _is_bare(body: str) -> bool:
     """Tell whether a question names nothing of its own to ask about."""
-    asked = analyse(body)
-    named = [p for p in _phrases(asked) if p != asked.focus]
-    return not named or (len(body) <= 8 and not any(_specific(p) for p in named))
-
-
-def _mentions(body: str, subject: str) -> bool:
-    return subject in body or (len(subject) > 3 and subject[-3:] in body)
+    asked = Exchange(body, "")
+    found = [p.text for p in asked.phrases if fold(p.text).text != asked.asked.focus]
+    return not found or (len(body) <= 8 and not any(map(named, found)))
