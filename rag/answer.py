@@ -209,7 +209,8 @@ class Chatbot:
             return self._answer(
                 question, meant[0], clock, text=self._introduction(), confidence=1.0
             )
-        read = self._read(meant, clock, documents, exclude_documents)
+        replied = next((t.content for t in reversed(history) if t.role == "assistant"), "")
+        read = self._read(meant, replied, clock, documents, exclude_documents)
         if read is None:
             return self._answer(
                 question, meant[0], clock, confidence=0.0, refusal=self._say.nothing_to_search
@@ -246,28 +247,33 @@ class Chatbot:
     def _read(
         self,
         meant: Sequence[str],
+        replied: str,
         clock: _Clock,
         documents: Sequence[str] | None,
         exclude_documents: Sequence[str],
     ) -> _Read | None:
         """Read what a question may mean; of several readings the surest answer decides.
 
+        One that says again what was just `replied` stands behind: people ask on.
         Where it would be refused, further passages are read before it is. None where there is
         no passage to search.
         """
-        best: _Read | None = None
+        reads: list[_Read] = []
         for question in meant[:MAX_READINGS]:
             read = self._reading(question, self.settings.top_k, clock, documents, exclude_documents)
             if read is None:
                 return None
-            if best is None or read.found.confidence > best.found.confidence:
-                best = read
-        if best and best.found.confidence < self._threshold:
+            reads.append(read)
+        best = max(reads, key=lambda read: (self._is_news(read, replied), read.found.confidence))
+        if best.found.confidence < self._threshold:
             passages = self.settings.top_k * READ_FURTHER
             read = self._reading(best.question, passages, clock, documents, exclude_documents)
             if read and read.found.confidence > best.found.confidence:
                 best = read
         return best
+
+    def _is_news(self, read: _Read, replied: str) -> bool:
+        return read.found.confidence >= self._threshold and read.found.text not in replied
 
     def _reading(
         self,
