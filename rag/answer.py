@@ -304,7 +304,7 @@ class Chatbot:
                 if asked.kind == "summary"
                 else self._extract(probed, sentences, spans)
             )
-        return _Read(question, probed, reorder(hits, spans)[: self.settings.top_k], found)
+        return _Read(question, probed, reorder(hits, spans), found)
 
     def examples(self, count: int = 4) -> list[str]:
         """Return up to `count` questions that the library can answer."""

@@ -1,0 +1,68 @@
+"""Retrieval for an answer: what reading finds moves a passage up, and more is read if need be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from asking import Finds, document, hits_of, letter_library, scored
+
+from rag.answer import READ_FURTHER, Chatbot
+from rag.reader import Span
+from rag.retrieve import reorder
+from rag.sentences import ScoredSentence
+from rag.settings import Settings
+from rag.spans import Probe
+
+TOP_K = 3
+
+
+def whole(sentence: ScoredSentence, evidence: float) -> Span:
+    return Span(sentence, sentence.sentence.start, sentence.sentence.end, evidence, evidence)
+
+
+def test_what_reading_finds_moves_a_passage_up() -> None:
+    texts = ("甲路长五米。", "乙路长六米。", "丙路长七米。")
+    hits = hits_of(*(document(text, f"{n}.txt") for n, text in enumerate(texts)))
+    (found,) = [s for s in scored("丙路多长？", *texts) if s.sentence.text == texts[2]]
+    ordered = reorder(hits, [whole(found, 8.0)])
+    assert [hit.passage.text for hit in ordered] == [texts[0], texts[2], texts[1]]
+    assert [hit.rank for hit in ordered] == [1, 2, 3]
+    assert all(0 <= hit.score <= 1 for hit in ordered)
+
+
+def test_without_a_span_the_order_stays() -> None:
+    hits = hits_of(*(document(f"第{n}条路。", f"{n}.txt") for n in range(4)))
+    assert [hit.passage.id for hit in reorder(hits, [])] == [hit.passage.id for hit in hits]
+
+
+class FindsLate(Finds):
+    """A reader that is sure of what only a passage further down says."""
+
+    def __init__(self, *words: str) -> None:
+        super().__init__(*words)
+        self.passages: list[int] = []
+
+    def read(self, probe: Probe, sentences: Sequence[ScoredSentence]) -> list[Span]:
+        self.passages.append(len({sentence.hit.passage.id for sentence in sentences}))
+        return [
+            Span(span.sentence, span.start, span.end, 90.0, 90.0)
+            for span in super().read(probe, sentences)
+        ] or [whole(sentences[0], -90.0)]
+
+
+@pytest.mark.parametrize("place", [TOP_K - 1, TOP_K + 1])
+def test_more_is_read_before_a_question_is_refused(tmp_path: Path, place: int) -> None:
+    # The letters in common fall from document to document, and with them the rank.
+    asked = "甲乙丙丁戊己庚辛壬癸子丑"
+    texts = [f"{asked[n:]}是第{'一二三四五六七八九'[n]}条路。" for n in range(9)]
+    reader = FindsLate(f"第{'一二三四五六七八九'[place]}条路")
+    documents = (document(text, f"{n}.txt") for n, text in enumerate(texts))
+    with letter_library(tmp_path, *documents) as library:
+        settings = Settings(top_k=TOP_K, threshold=0.5)
+        answer = Chatbot(library, reader=reader, settings=settings).ask(f"{asked}是什么？")
+    assert answer.text == reader.words[0]
+    assert answer.citations[0].document_id in {hit.passage.document_id for hit in answer.hits}
+    assert reader.passages == [TOP_K, TOP_K * READ_FURTHER][: 1 + (place >= TOP_K)]
+    assert len(answer.hits) == reader.passages[-1]
