@@ -113,16 +113,27 @@ def _item_end(tokens: Sequence[Token], start: int, items: Sequence[Item]) -> int
         depth += (token.text in OPENING) - (token.text in CLOSING)
         if begun == start < position and token.text in AND:
             begun = position
-        if position >= begun + longest or (
+        if (position >= begun + longest and token.tag != "n") or (
             depth <= 0
             and position > start
             and (
                 token.text in STRONG_END
                 or token.text in ENUMERATION_END
                 or token.tag in ("u", "p")
-                or (token.tag in ("v", "d", "a") and last_tag not in ("v", "a", "d"))
+                or (
+                    token.tag in ("v", "d", "a")
+                    and last_tag not in ("v", "a", "d")
+                    and not _begins_noun(tokens, position)
+                )
             )
         ):
             break
         end = position
     return end
+
+
+def _begins_noun(tokens: Sequence[Token], position: int) -> bool:
+    """Tell whether a short adjective is a part of the noun behind it: 新材料, 大数据."""
+    token = tokens[position]
+    behind = tokens[position + 1].tag if position + 1 < len(tokens) else ""
+    return token.tag == "a" and len(token.text) == 1 and behind.startswith("n")

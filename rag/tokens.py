@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,8 @@ COPULA = frozenset(
     包括 包含 有 达 共 达到 至 到
     """.split()
 )
+_RESPECTIVELY = re.compile("(?<=部)分别")
+"""Cut as 部分 and 别 where 部 ends a name: "教育部、财政部分别"."""
 ENUMERATION_END = frozenset(("等", "等等", "分别", "依次"))
 AND = frozenset(["和", "与", "及", "以及", "暨", "或"])
 TAGS = tuple("n nr ns nt nz Q T v a d p c u r x f m o".split())
@@ -81,7 +84,8 @@ def _fixed_spans(text: str) -> list[tuple[int, int, str]]:
         for m in QUANTITY.finditer(text)
         if not taken[m.start() : m.end()].any() and not _inside_word(text, m.start(), m.end())
     ]
-    return sorted(dates + quantities)
+    pairing = [(*m.span(), "d") for m in _RESPECTIVELY.finditer(text)]
+    return sorted(dates + quantities + pairing)
 
 
 def _inside_word(text: str, start: int, end: int) -> bool:

@@ -67,6 +67,12 @@ def test_the_partner_of_the_item_named(question: str, found: str, expected: str)
     assert partner(asked(question), span(PAIRS, found)) == expected
 
 
+def test_a_name_that_ends_in_a_part_of_another_word_is_paired() -> None:
+    sentence = "这项技术被教育部、工信部分别写进“十四五”教育规划、国家首批次新材料名单。"
+    found = span(sentence, "“十四五”教育规划")
+    assert partner(asked("工信部把它写进了哪份名单？"), found) == "国家首批次新材料名单"
+
+
 @pytest.mark.parametrize(
     ("question", "sentence", "found"),
     [
