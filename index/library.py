@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import threading
 import time
 from collections import OrderedDict
@@ -27,7 +28,7 @@ from index.database import (
 )
 from index.derived import Derived, unit, writer_lock
 from index.documents import Document
-from index.embedder import Embedder, readable
+from index.embedder import DEFAULT_EMBEDDER, Embedder, readable
 from index.errors import DocumentError, LibraryBusy, LibraryError, LibraryMismatch
 from index.fusion import CANDIDATES, fuse
 from index.passages import Passage, split_document
@@ -487,7 +488,9 @@ def _open_database(folder: Path, *, create: bool) -> Database:
 
 def _check(settings: Settings, embedder: Embedder, folder: Path) -> None:
     """Refuse a library that the embedder's vectors do not belong in."""
-    command = f"wenju rebuild --library {folder}"
+    command = f"wenju rebuild --library {shlex.quote(str(folder))}"
+    if embedder.name != DEFAULT_EMBEDDER:
+        command += f" --embedder {shlex.quote(embedder.name)}"
     if settings.format != FORMAT:
         raise LibraryMismatch(
             f"资料库 {folder} 的格式版本是 {settings.format}，本程序使用版本 {FORMAT}。"

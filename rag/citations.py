@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from index.documents import Document
+from index.errors import LibraryCorrupt
 from index.passages import Sentence
 
 
@@ -43,10 +44,21 @@ class Claim:
 
 
 def cite(claims: Iterable[tuple[str, Document, Sentence]]) -> tuple[Claim, ...]:
-    """Tie each claim to its sentence; a sentence cited twice keeps its number."""
+    """Tie each claim to its sentence; a sentence cited twice keeps its number.
+
+    Raises:
+        LibraryCorrupt: a sentence is not what its document says at its place.
+    """
     numbers: dict[tuple[str, int, int], int] = {}
     made: list[Claim] = []
     for text, document, sentence in claims:
+        if document.text[sentence.start : sentence.end] != sentence.text:
+            raise LibraryCorrupt(
+                f"文档 {document.id} 的段落与原文不符：资料库已损坏。"
+                "请从备份恢复它，或运行 wenju rebuild。",
+                f"A passage of {document.id} is not what the document says: the library is "
+                "damaged. Restore it from a backup, or run `wenju rebuild`.",
+            )
         key = (document.id, sentence.start, sentence.end)
         number = numbers.setdefault(key, len(numbers) + 1)
         made.append(Claim(text, (_citation(number, document, sentence),), supported=True))

@@ -180,7 +180,8 @@ def _placed(chinese: str, english: str) -> Iterator[None]:
 def _json_object(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+        json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate fits in no report
+    except (ValueError, RecursionError) as error:
         raise EvaluationError(
             f"不是 JSON（{error}）。请改正。", f"It is no JSON ({error}). Correct it."
         ) from error

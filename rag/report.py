@@ -372,6 +372,16 @@ class Comparison:
     removed: tuple[str, ...]
 
 
+def _has_figures(data: Mapping[str, Any]) -> bool:
+    """Tell whether there are metrics and rows, and numbers where they are to be compared."""
+    metrics, rows = data.get("metrics"), data.get("rows")
+    if not isinstance(metrics, dict) or not isinstance(rows, list):
+        return False
+    scored = [row.get("scores") for row in rows if isinstance(row, dict)]
+    figures = [metrics, *(scores for scores in scored if isinstance(scores, dict))]
+    return all(isinstance(value, int | float) for each in figures for value in each.values())
+
+
 def read_report(path: Path) -> dict[str, Any]:
     """Read what `Report.to_dict` wrote to a JSON file.
 
@@ -384,13 +394,13 @@ def read_report(path: Path) -> dict[str, Any]:
         raise EvaluationError(
             f"找不到评测报告 {path}。请检查路径。", f"There is no report {path}. Check the path."
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise EvaluationError(
             f"读不了评测报告 {path}：{error}。请给出 wenju eval --json 写的文件。",
             f"The report {path} cannot be read: {error}. Name a file that `wenju eval --json` "
             "wrote.",
         ) from error
-    if not isinstance(data, dict) or not {"metrics", "rows"} <= data.keys():
+    if not isinstance(data, dict) or not _has_figures(data):
         raise EvaluationError(
             f"{path} 不是评测报告。请给出 wenju eval --json 写的文件。",
             f"{path} is no report. Name a file that `wenju eval --json` wrote.",

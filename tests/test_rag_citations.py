@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from asking import FEES, PAIRS, TOWN, document
 from hypothesis import given
 from hypothesis import strategies as st
 
 from index.documents import Document
+from index.errors import LibraryCorrupt
 from index.passages import Sentence, split_sentences
 from rag.citations import Claim, cite, distinct
 
@@ -53,6 +56,13 @@ def test_the_same_offsets_of_another_document_are_another_citation() -> None:
 def test_no_claims_cite_nothing() -> None:
     assert cite([]) == ()
     assert distinct([Claim("无据", (), supported=False, problems=("没有依据",))]) == ()
+
+
+def test_a_sentence_that_the_document_does_not_say_is_not_cited() -> None:
+    (town, *_) = sentences(REPORT)
+    harmed = replace(town, text=town.text.replace("1", "9") + "！")
+    with pytest.raises(LibraryCorrupt, match="wenju rebuild"):
+        cite([("约100亿元", REPORT, harmed)])
 
 
 @pytest.mark.parametrize(

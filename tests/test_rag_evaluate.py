@@ -509,7 +509,10 @@ def test_two_runs_compare_question_by_question(tmp_path: Path) -> None:
     [
         (None, "找不到"),
         ("{", "读不了"),
+        ("[" * 100_000, "读不了"),
         ("{}", "不是评测报告"),
+        ('{"metrics": {"ece": "低"}, "rows": []}', "不是评测报告"),
+        ('{"metrics": {}, "rows": [{"id": "a", "scores": {"ece": "低"}}]}', "不是评测报告"),
         ('{"metrics": {}, "rows": [{"id": "a", "scores": {}}]}', "残缺"),
         ('{"metrics": {}, "rows": [3]}', "残缺"),
     ],

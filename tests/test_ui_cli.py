@@ -169,6 +169,7 @@ def test_the_version_is_told(capsys: Captured) -> None:
         (["eval", "--min", "nope=1"], "--min 的值不能用：nope=1 应写成 指标=值"),
         (["eval", "--min", "ece=1"], "--min 的值不能用：ece=1 应写成 指标=值"),
         (["eval", "--min", "answer_em=x"], "--min 的值不能用：x 不是数"),
+        (["eval", "--min", "answer_em=nan"], "--min 的值不能用：nan 不是数"),
         (["eval", "--questions", "a", "--squad", "b"], "--squad 的值不能用：与 --questions"),
         (["eval", "--hold-out", "1", "--given-document"], "与 --given-document 不能同时用"),
     ],

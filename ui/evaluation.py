@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from importlib.resources import as_file, files
@@ -191,10 +192,12 @@ def read_minimums(texts: Sequence[str]) -> dict[str, float]:
             )
         try:
             minimums[name] = float(value)
-        except ValueError as error:
+        except ValueError:
+            minimums[name] = math.nan
+        if not math.isfinite(minimums[name]):
             raise typer.BadParameter(
                 say(f"{value} 不是数", f"{value} is not a number"), param_hint="--min"
-            ) from error
+            )
     return minimums
 
 
