@@ -56,8 +56,8 @@ class Weights(NamedTuple):
     `training/tuning` that the transformer was not trained on.
     """
 
-    candidate: float = 0.4
-    sentence: float = 3.0
+    candidate: float = 0.6
+    sentence: float = 2.0
     passage: float = 6.0
     margin: float = 1.0
 
