@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from index.documents import Document
 from index.errors import (
+    DocumentError,
     LibraryBusy,
     LibraryCorrupt,
     LibraryError,
@@ -176,16 +177,33 @@ class Database:
             self._reader.close()
 
     def settings(self) -> Settings:
-        """Return the settings as last committed by any process."""
+        """Return the settings as last committed by any process.
+
+        Raises:
+            LibraryCorrupt: one is missing, or is no number where it must be.
+        """
         values = dict(self._all("SELECT name, value FROM settings"))
-        try:
+        with self._as_stored("设置", "the settings are"):
             return Settings(
-                values["format"], values["embedder"], values["dimension"], values["generation"]
+                int(values["format"]),
+                values["embedder"],
+                int(values["dimension"]),
+                int(values["generation"]),
             )
-        except KeyError as error:
+
+    def check(self) -> None:
+        """Hold the passages against the documents, in the one moment that counting takes.
+
+        Raises:
+            LibraryCorrupt: there are more or fewer than the documents have.
+        """
+        counted = "SELECT (SELECT count(*) FROM passages) = coalesce(sum(passages), 0)"
+        if self._all(f"{counted} FROM documents") != [(1,)]:
             raise _corrupt(
-                self._path, f"缺少设置 {error}", f"the setting {error} is missing"
-            ) from error
+                self._path,
+                "段落的数目与文档不符",
+                "it has not as many passages as its documents",
+            )
 
     def rows(self, ids: Sequence[str] | None = None) -> list[Row]:
         """Return the documents in the order they were added: those of `ids`, or all."""
@@ -205,7 +223,7 @@ class Database:
         """Return a document with its text, or None.
 
         Raises:
-            LibraryCorrupt: its text is not the one that was stored.
+            LibraryCorrupt: it is not as it was stored.
         """
         found = self._all(
             "SELECT title, text, source, meta, hash FROM documents"
@@ -215,13 +233,10 @@ class Database:
         if not found:
             return None
         title, text, source, meta, hashed = found[0]
-        document = Document(document_id, title, text, source, json.loads(meta))
-        if content_hash(document) != hashed:
-            raise _corrupt(
-                self._path,
-                f"文档 {document_id} 的内容与存入时不同",
-                f"the document {document_id} is not as it was stored",
-            )
+        with self._as_stored(f"文档 {document_id} ", f"the document {document_id} is"):
+            document = Document(document_id, title, text, source, json.loads(meta))
+            if content_hash(document) != hashed:
+                raise ValueError("another hash")
         return document
 
     def passages_of(self, document_id: str) -> list[Passage]:
@@ -304,7 +319,9 @@ class Database:
             LibraryBusy: another process is writing.
         """
         with self._transaction() as connection:
-            yield Writer(connection)
+            with self._as_stored("设置", "the settings are"):
+                writer = Writer(connection)
+            yield writer
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -343,6 +360,16 @@ class Database:
     def _all(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
         with self._lock, translated(self._path):
             return self._reader.execute(statement, values).fetchall()
+
+    @contextmanager
+    def _as_stored(self, chinese: str, english: str) -> Iterator[None]:
+        """Take values that nothing can be made of for damage: none was stored like that."""
+        try:
+            yield
+        except (DocumentError, KeyError, RecursionError, TypeError, ValueError) as error:
+            raise _corrupt(
+                self._path, f"{chinese}的内容与存入时不同", f"{english} not as stored"
+            ) from error
 
     def _rows_of(self, blob: bytes, dimension: int) -> NDArray[np.float16]:
         if not blob or len(blob) % (2 * dimension):
@@ -455,8 +482,9 @@ def _unusable(path: Path, chinese: str, english: str) -> LibraryError:
 
 
 def _translate(error: sqlite3.Error, path: Path) -> LibraryError:
-    code = getattr(error, "sqlite_errorcode", None)
-    primary = None if code is None else code & 0xFF
+    # Python's own error, of a text that is not UTF-8, is an OperationalError without a code.
+    unreadable = sqlite3.SQLITE_CORRUPT if isinstance(error, sqlite3.OperationalError) else 0
+    primary = getattr(error, "sqlite_errorcode", unreadable) & 0xFF
     if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):
         return _corrupt(path, str(error), str(error))
     if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):

@@ -166,6 +166,7 @@ def open_library(
         if create:
             database.create(embedder.name, embedder.dimension)
         _check(database.settings(), embedder, folder)
+        database.check()
         return DiskLibrary(folder, database, embedder, wait_s=wait_s)
     except BaseException:
         database.close()
@@ -469,7 +470,9 @@ class DiskLibrary:
 
 def _open_database(folder: Path, *, create: bool) -> Database:
     path = folder / _DATABASE
-    if folder.exists() and not folder.is_dir():
+    with translated(folder):
+        blocked, there = folder.exists() and not folder.is_dir(), path.exists()
+    if blocked:
         raise LibraryError(
             f"{folder} 是一个文件，不是文件夹。请用 --library 指定一个文件夹。",
             f"{folder} is a file and no folder. Name a folder with --library.",
@@ -478,7 +481,7 @@ def _open_database(folder: Path, *, create: bool) -> Database:
         with translated(folder):
             folder.mkdir(parents=True, exist_ok=True)
         return Database(path)
-    if path.exists() and not (database := Database(path)).is_empty():
+    if there and not (database := Database(path)).is_empty():
         return database
     raise LibraryError(
         f"{folder} 里没有资料库。请检查路径，或用 wenju add 新建一个。",
@@ -488,9 +491,7 @@ def _open_database(folder: Path, *, create: bool) -> Database:
 
 def _check(settings: Settings, embedder: Embedder, folder: Path) -> None:
     """Refuse a library that the embedder's vectors do not belong in."""
-    command = f"wenju rebuild --library {shlex.quote(str(folder))}"
-    if embedder.name != DEFAULT_EMBEDDER:
-        command += f" --embedder {shlex.quote(embedder.name)}"
+    command = _rebuild_command(folder, embedder)
     if settings.format != FORMAT:
         raise LibraryMismatch(
             f"资料库 {folder} 的格式版本是 {settings.format}，本程序使用版本 {FORMAT}。"
@@ -511,6 +512,14 @@ def _check(settings: Settings, embedder: Embedder, folder: Path) -> None:
             f"the present one is {present[0]} ({present[1]}-d). Run `{command}` to make it anew, "
             "or go back to the embedder that made it.",
         )
+
+
+def _rebuild_command(folder: Path, embedder: Embedder) -> str:
+    """Return the command that makes a library anew for this embedder, ready to be copied."""
+    command = ["wenju", "rebuild", "--library", str(folder)]
+    if embedder.name != DEFAULT_EMBEDDER:
+        command += ["--embedder", embedder.name]
+    return shlex.join(command)
 
 
 def _changed(documents: Iterable[Document], rows: Mapping[str, Row]) -> tuple[list[Document], int]:

@@ -44,21 +44,14 @@ class Claim:
 
 
 def cite(claims: Iterable[tuple[str, Document, Sentence]]) -> tuple[Claim, ...]:
-    """Tie each claim to its sentence; a sentence cited twice keeps its number.
+    """Tie each claim, words of its sentence, to it; a sentence cited twice keeps its number.
 
     Raises:
-        LibraryCorrupt: a sentence is not what its document says at its place.
+        LibraryCorrupt: a sentence is not what its document says there.
     """
     numbers: dict[tuple[str, int, int], int] = {}
     made: list[Claim] = []
     for text, document, sentence in claims:
-        if document.text[sentence.start : sentence.end] != sentence.text:
-            raise LibraryCorrupt(
-                f"文档 {document.id} 的段落与原文不符：资料库已损坏。"
-                "请从备份恢复它，或运行 wenju rebuild。",
-                f"A passage of {document.id} is not what the document says: the library is "
-                "damaged. Restore it from a backup, or run `wenju rebuild`.",
-            )
         key = (document.id, sentence.start, sentence.end)
         number = numbers.setdefault(key, len(numbers) + 1)
         made.append(Claim(text, (_citation(number, document, sentence),), supported=True))
@@ -71,6 +64,22 @@ def distinct(claims: Sequence[Claim]) -> tuple[Citation, ...]:
     return tuple(found[number] for number in sorted(found))
 
 
+def _quote(document: Document, sentence: Sentence) -> str:
+    """Return the document's own words, which alone are guarded by a hash.
+
+    The sentence, from which the claim is taken, comes from the passage that was stored beside.
+    """
+    quote = document.text[sentence.start : sentence.end]
+    if quote != sentence.text:
+        raise LibraryCorrupt(
+            f"文档 {document.id} 的段落与原文不符：资料库刚被改动，或者已损坏。请再问一次；"
+            "仍然如此则运行 wenju rebuild 重建。",
+            f"A passage of the document {document.id} is not what the document says: the library "
+            "has just been changed, or is damaged. Ask again; if this stays, run `wenju rebuild`.",
+        )
+    return quote
+
+
 def _citation(number: int, document: Document, sentence: Sentence) -> Citation:
     return Citation(
         number=number,
@@ -79,7 +88,7 @@ def _citation(number: int, document: Document, sentence: Sentence) -> Citation:
         source=document.source,
         start=sentence.start,
         end=sentence.end,
-        quote=document.text[sentence.start : sentence.end],
+        quote=_quote(document, sentence),
         page=_page(document.meta.get("pages"), sentence.start),
     )
 

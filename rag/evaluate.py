@@ -295,6 +295,8 @@ class _Examiner:
                 documents=case.within,
                 exclude_documents=case.without,
             )
+        except IndexingError:  # a library that is lost is no wrong answer, to any question
+            raise
         except Exception as error:  # noqa: BLE001 - whatever a system raises counts against it
             return None, f"{type(error).__name__}: {self._words_of(error)}"
         self.models.add(answer.model)

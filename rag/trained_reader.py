@@ -243,8 +243,10 @@ def _load() -> tuple[Any, dict[str, int], Any]:
             session = onnxruntime.InferenceSession(
                 str(folder / MODEL), options, providers=["CPUExecutionProvider"]
             )
+        except MemoryError:  # nothing that reinstalling would mend
+            raise
         except Exception as error:  # onnxruntime's errors share no base class of their own
-            raise _broken(folder / MODEL) from error
+            raise _broken(folder / MODEL, error) from error
         lines = (folder / VOCABULARY).read_text("utf-8").split("\n")[:-1]
     rows = [line.split("\t") for line in lines]
     pieces = Unigram([(row[0], float(row[1])) for row in rows if len(row) > 1], 0)
@@ -259,14 +261,14 @@ def _check(folder: Path) -> None:
         found = {n: hashlib.sha256((folder / n).read_bytes()).hexdigest() for n in wanted}
         _ = (folder / VOCABULARY).stat()
     except (OSError, ValueError) as error:
-        raise _broken(folder / MODEL) from error
+        raise _broken(folder / MODEL, error) from error
     if MODEL not in wanted or found != wanted:
-        raise _broken(folder / MODEL)
+        raise _broken(folder / MODEL, f"{DIGEST} ≠ sha256")
 
 
-def _broken(path: Path) -> ReaderError:
+def _broken(path: Path, why: object) -> ReaderError:
     return ReaderError(
-        f"阅读模型缺失或损坏：{path}。改用规则抽取；请重新安装 wenju。",
-        f"The reading model is missing or damaged: {path}. Extraction by rules stands in; "
-        "reinstall wenju.",
+        f"阅读模型缺失或损坏：{path}（{why}）。改用规则抽取；请重新安装 wenju。",
+        f"The reading model is missing or damaged: {path} ({why}). Extraction by rules stands "
+        "in; reinstall wenju.",
     )

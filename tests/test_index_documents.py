@@ -205,20 +205,42 @@ def test_what_cannot_be_read_is_refused_or_passed_over(tmp_path: Path) -> None:
     assert ["不支持" in errors[0], "是空文件" in errors[1]] == [True, True]
 
 
-@pytest.mark.skipif(
-    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything"
-)
+READ_AS_NOBODY = """
+import json, os, sys
+from index.documents import read_documents
+
+if os.geteuid() == 0:  # root may read everything
+    os.setgid(65534)
+    os.setuid(65534)
+errors = []
+ids = [each.id for each in read_documents(sys.argv[1], on_error=errors.append)]
+print(json.dumps([ids, [str(error) for error in errors]]))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="rights work otherwise on Windows")
 def test_an_unreadable_file_or_folder_is_named(tmp_path: Path) -> None:
     file = write(tmp_path / "d" / "a.txt", "正文")
     write(tmp_path / "d" / "e" / "b.txt", "正文")
     write(tmp_path / "d" / "f.txt", "正文")
+    for parent in [tmp_path, *tmp_path.parents][:3]:
+        parent.chmod(0o755)
     file.chmod(0)
     (tmp_path / "d" / "e").chmod(0)
-    documents, errors = read(tmp_path / "d")
+    done = subprocess.run(
+        [sys.executable, "-c", READ_AS_NOBODY, str(tmp_path / "d")],
+        cwd=ARTICLE.parent.parent,
+        check=False,
+        capture_output=True,
+    )
     (tmp_path / "d" / "e").chmod(0o700)
-    assert [d.id for d in documents] == ["d/f.txt"]
-    assert all("没有读取权限" in error for error in errors)
-    assert len(errors) == 2
+    assert done.returncode == 0, done.stderr.decode()
+    ids, errors = json.loads(done.stdout)
+    assert ids == ["d/f.txt"]
+    assert [
+        f"无法读取 {path}：没有读取权限" in error
+        for path, error in zip([file, tmp_path / "d" / "e"], errors, strict=True)
+    ] == [True, True]
 
 
 def test_a_file_that_fails_while_read_is_named(

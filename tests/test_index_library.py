@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -21,9 +22,11 @@ from hash_embedder import HashEmbedder
 from hypothesis import given
 from hypothesis import strategies as st
 
+from index import database
 from index import library as library_module
 from index.database import FORMAT
 from index.documents import Document
+from index.embedder import DEFAULT_EMBEDDER
 from index.errors import (
     DocumentError,
     EmbedderError,
@@ -357,6 +360,26 @@ def test_a_file_is_no_folder(tmp_path: Path, embedder: HashEmbedder) -> None:
             open_library(folder, embedder)
 
 
+def test_a_name_too_long_is_no_folder(tmp_path: Path, embedder: HashEmbedder) -> None:
+    for create in (True, False):
+        with pytest.raises(LibraryError, match=r"无法读写 .*请检查路径"):
+            open_library(tmp_path / ("长" * 300), embedder, create=create)
+
+
+@pytest.mark.parametrize(
+    ("name", "option"), [("other model", " --embedder 'other model'"), (DEFAULT_EMBEDDER, "")]
+)
+def test_the_advice_to_rebuild_can_be_copied(
+    folder: Path, library: DiskLibrary, name: str, option: str
+) -> None:
+    library.close()
+    with pytest.raises(LibraryMismatch) as refused:
+        open_library(folder, HashEmbedder(name, 48))
+    command = f"wenju rebuild --library {shlex.quote(str(folder))}{option}"
+    assert f"请运行 {command} 重建，" in str(refused.value)
+    assert f"Run `{command}` to" in refused.value.english
+
+
 def test_another_embedder_is_refused_until_rebuilt(
     folder: Path, library: DiskLibrary, embedder: HashEmbedder
 ) -> None:
@@ -516,7 +539,41 @@ def test_a_changed_text_in_the_database_is_noticed(
 @pytest.mark.parametrize(
     "change",
     [
+        "meta = '{'",
+        f"meta = '{'[' * 100_000}'",
+        "text = ''",
+        "text = x'00'",
+        "text = CAST(x'ff' AS TEXT)",
+        "title = CAST(x'ff' AS TEXT)",
+    ],
+)
+def test_a_document_of_which_nothing_can_be_made_is_said(
+    folder: Path, library: DiskLibrary, change: str
+) -> None:
+    with sqlite3.connect(folder / "library.sqlite") as connection:
+        connection.execute(f"UPDATE documents SET {change} WHERE id = 'river.txt'")
+    with pytest.raises(LibraryCorrupt, match=r"library.sqlite 已损坏"):
+        library.document("river.txt")
+
+
+def test_a_rebuild_of_unreadable_settings_is_refused(
+    folder: Path, library: DiskLibrary, embedder: HashEmbedder
+) -> None:
+    library.close()
+    with sqlite3.connect(folder / "library.sqlite") as connection:
+        connection.execute("UPDATE settings SET value = 'x' WHERE name = 'generation'")
+    with pytest.raises(LibraryCorrupt, match=r"library.sqlite 已损坏"):
+        rebuild_library(folder, embedder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
         "DELETE FROM settings WHERE name = 'generation'",
+        "UPDATE settings SET value = 'x' WHERE name = 'generation'",
+        "UPDATE settings SET value = CAST(x'ff' AS TEXT) WHERE name = 'embedder'",
+        "DELETE FROM passages",
+        "DELETE FROM passages WHERE key = 2",
         "DROP TABLE passages",
         "UPDATE passages SET embeddings = x'00'",
     ],
@@ -623,6 +680,37 @@ def test_words_behind_a_busy_writer_are_followed_later(
         assert found(reader, "月球基地", 1, mode="lexical") == ["new"]
 
 
+UNREACHABLE = """
+import os, sys
+from pathlib import Path
+from hash_embedder import HashEmbedder
+from index.errors import LibraryError
+from index.library import open_library
+
+if os.getuid() == 0:
+    os.setgid(65534)
+    os.setuid(65534)
+for create in (True, False):
+    try:
+        open_library(Path(sys.argv[1]), HashEmbedder(), create=create)
+    except LibraryError as error:
+        print(error)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="rights work otherwise on Windows")
+def test_a_folder_that_may_not_be_reached_is_said(tmp_path: Path) -> None:
+    private = tmp_path / "私"
+    private.mkdir()
+    private.chmod(0)
+    try:
+        lines = _run(UNREACHABLE, private / "资料库").splitlines()
+    finally:
+        private.chmod(0o700)
+    assert len(lines) == 2
+    assert all(line.startswith(f"无法读写 {private / '资料库'}：") for line in lines)
+
+
 READ_ONLY = """
 import os, sys
 from pathlib import Path
@@ -676,6 +764,28 @@ def test_a_read_only_folder_is_read(
     assert len(lines) == 4
     assert all(line.startswith("LibraryError 无法读写 ") for line in lines[2:])
     assert all("请检查路径、权限和剩余空间" in line for line in lines[2:])
+
+
+@pytest.mark.parametrize(
+    ("mode", "pages", "said"),
+    [("rw", 1, "磁盘已满"), ("ro", 2**30, "它是只读的")],  # no fewer pages than there are
+)
+def test_what_hinders_writing_is_said(
+    library: DiskLibrary, monkeypatch: pytest.MonkeyPatch, mode: str, pages: int, said: str
+) -> None:
+    connect = database._connect
+
+    def hindered(path: Path, _: str) -> sqlite3.Connection:
+        connection = connect(path, mode)
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+        return connection
+
+    monkeypatch.setattr(database, "_connect", hindered)
+    with pytest.raises(LibraryError, match=f"无法读写 .*library.sqlite：{said}。请检查"):
+        library.add([Document("long", "", "淮北市公告。" * 5000, "s")])
+    monkeypatch.undo()
+    assert len(library.documents()) == 3
+    assert library.add([Document("x", "", "新的。", "s")]).added == 1
 
 
 FULL_DISK = """

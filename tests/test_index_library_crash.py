@@ -28,6 +28,7 @@ from index import database, vectors
 from index.database import Database, Writer
 from index.derived import Derived
 from index.documents import Document
+from index.errors import LibraryBusy
 from index.library import DiskLibrary, open_library
 from index.words import WordIndex
 
@@ -314,6 +315,39 @@ def test_a_transaction_that_had_reached_the_file_is_rolled_back(tmp_path: Path) 
     assert file.with_name("library.sqlite-journal").stat().st_size > 0
     ordeal.check(0, 0)
     assert file.stat().st_size == size
+
+
+def add_one_by_one(folder: Path, first: int) -> None:
+    with open_library(folder, HashEmbedder(), wait_s=60) as library:
+        for n in range(first, first + 20):
+            library.add([Document(f"d{n}", "", text_of(n), f"d{n}")])
+
+
+def test_two_processes_that_write_lose_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "资料库"
+    writers = [CHILDREN.Process(target=add_one_by_one, args=(folder, n)) for n in (0, 20)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(120)
+    assert [writer.exitcode for writer in writers] == [0, 0]
+    with open_library(folder, HashEmbedder()) as library:
+        assert len(library.documents()) == 40
+        assert_whole(library, {f"d{n}": text_of(n) for n in range(40)})
+
+
+def test_a_writer_beside_another_process_is_told(tmp_path: Path) -> None:
+    ordeal = Ordeal(tmp_path / "资料库")
+    messages, process = ordeal.start(Orders("a document is stored, not committed"))
+    while messages.recv() != "there":
+        pass
+    with (
+        open_library(ordeal.folder, HashEmbedder(), wait_s=0.05) as second,
+        pytest.raises(LibraryBusy, match="另一个进程正在写入资料库"),
+    ):
+        second.add(step_documents(0))
+    ordeal.kill(process)
+    ordeal.check(0, 0)
 
 
 def test_at_least_fifty_were_killed_and_every_stage_was_hit(ordeal: Ordeal) -> None:

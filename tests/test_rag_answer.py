@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from pydantic import ValidationError
 
 import rag
 from index.documents import Document
+from index.errors import LibraryCorrupt
 from index.library import DiskLibrary, Hit, Library
 from index.passages import Passage
 from rag.answer import MAX_QUESTION_CHARS, Answer, Answerer, Chatbot, load_reader
@@ -531,3 +533,13 @@ def test_documents_of_any_text_are_quoted_verbatim(tmp_path: Path) -> None:
         answer = Chatbot(library, reader=SpanScorer(), settings=ALWAYS).ask("教育小镇总投资多少？")
         check_quotes(answer, library)
     assert "１００億元" in answer.text
+
+
+def test_a_damaged_passage_is_no_evidence(tmp_path: Path) -> None:
+    with letter_library(tmp_path / "库", *DOCUMENTS) as opened:
+        with sqlite3.connect(tmp_path / "库" / "library.sqlite") as connection:
+            connection.execute("UPDATE passages SET text = replace(text, '100亿', '900亿')")
+        with pytest.raises(LibraryCorrupt, match=r"甲\.txt 的段落与原文不符"):
+            bot(opened, "约900亿元").ask("教育小镇总投资多少？")
+        opened.rebuild()
+        assert bot(opened, "约100亿元").ask("教育小镇总投资多少？").text == "约100亿元"

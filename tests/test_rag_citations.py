@@ -53,6 +53,15 @@ def test_the_same_offsets_of_another_document_are_another_citation() -> None:
     assert [c.document_id for c in distinct(made)] == ["报道.txt", "另一篇.txt"]
 
 
+def test_a_sentence_that_its_document_does_not_say_is_not_cited() -> None:
+    town = sentences(REPORT)[0]
+    damaged = Sentence(town.start, town.end, town.text.replace("100", "900"))
+    moved = Sentence(town.start + 1, town.end + 1, town.text)
+    for sentence in (damaged, moved):
+        with pytest.raises(LibraryCorrupt, match=r"报道\.txt 的段落与原文不符.*wenju rebuild"):
+            cite([("约100亿元", REPORT, town), ("约900亿元", REPORT, sentence)])
+
+
 def test_no_claims_cite_nothing() -> None:
     assert cite([]) == ()
     assert distinct([Claim("无据", (), supported=False, problems=("没有依据",))]) == ()

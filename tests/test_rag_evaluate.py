@@ -504,6 +504,12 @@ def test_two_runs_compare_question_by_question(tmp_path: Path) -> None:
     assert comparison.metrics["refusal_precision"].interval is None
 
 
+def test_a_library_that_is_lost_ends_the_run() -> None:
+    lost = LibraryError("资料库没了。", "The library is gone.")
+    with pytest.raises(LibraryError, match="没了"):
+        run([PISTONS, INCOME], {INCOME.question: lost})
+
+
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [

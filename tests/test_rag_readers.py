@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from rag import trained_reader
 from rag.answer import load_reader
+from rag.errors import ReaderError
 from rag.reader import Reader, Span
 from rag.sentences import ScoredSentence
 from rag.settings import Language
@@ -264,6 +265,30 @@ def test_rules_stand_in_where_the_runtime_cannot_be_imported(
     assert stand_in.name == "spans"
     assert "onnxruntime" in notice
     assert words in notice
+
+
+class Session:
+    """A stand-in for onnxruntime's session that fails like this."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def __call__(self, *_: object, **__: object) -> None:
+        raise self.error
+
+
+def test_why_the_weights_cannot_be_loaded_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trained_reader, "_load", trained_reader._load.__wrapped__)
+    monkeypatch.setattr("onnxruntime.InferenceSession", Session(RuntimeError("opset 99")))
+    with pytest.raises(ReaderError, match=r"reader\.onnx（opset 99）"):
+        TrainedReader()
+
+
+def test_memory_that_runs_out_is_no_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trained_reader, "_load", trained_reader._load.__wrapped__)
+    monkeypatch.setattr("onnxruntime.InferenceSession", Session(MemoryError()))
+    with pytest.raises(MemoryError):
+        TrainedReader()
 
 
 def test_the_digest_that_ships_names_both_files() -> None:

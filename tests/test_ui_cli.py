@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from answers import ANSWER
 from conftest import Run
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from index.embedder import DEFAULT_EMBEDDER
 from ui.cli import ANSWERED, FAILED, REFUSED, WRONG_USE, run
 from ui.evaluation import read_minimums
+from ui.feedback import save_feedback
 
 QUESTION = "教育小镇计划总投资多少？"
 ABSENT = "教育小镇占地多少亩？"
@@ -452,6 +454,15 @@ def test_a_report_that_cannot_be_written_is_told(
     out = str(tmp_path / "没有" / "out.json")
     assert run(["eval", "--limit", "1", "--json", out]) == FAILED
     assert out in capsys.readouterr().err
+
+
+def test_a_name_too_long_is_told(home: Path, tmp_path: Path, capsys: Captured) -> None:
+    name = str(tmp_path / ("长" * 300))
+    feedback = home / ".local/share/wenju/feedback.jsonl"
+    save_feedback(ANSWER, [], "wrong", path=feedback)
+    for command in (["eval", "--from-feedback", name], ["ask", QUESTION, "--library", name]):
+        assert run(command) == FAILED
+        assert name in capsys.readouterr().err
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))

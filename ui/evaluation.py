@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from importlib.resources import as_file, files
@@ -203,7 +204,8 @@ def read_minimums(texts: Sequence[str]) -> dict[str, float]:
 
 def _write_feedback(path: Path) -> int:
     """Write the feedback as a question set; one that is there already may be half completed."""
-    if path.exists():
+    # Unlike Path.exists, this leaves a path that cannot be looked up to the error of writing it.
+    if os.path.exists(path):
         raise FeedbackError(
             say(
                 f"{path} 已存在，不会覆盖。请换一个文件名。",
