@@ -51,6 +51,7 @@ SIGNALS = (
     "evidence",
     "span probability",
     "covered nearby",
+    "likeness",
     "numbers absent",
     "in English",
     "asks for more than a fact",
@@ -59,7 +60,8 @@ SIGNALS = (
 
 Source: of some fifty that were tried on questions held out of the reader's training, the
 reader's evidence alone tells answerable questions from others as well as all together do; the
-others are for the reader by rules and for questions whose answers are whole clauses.
+others are for the reader by rules, for questions whose answers are whole clauses, and for those
+that no document is about, in whose midst a reader sees likenesses.
 """
 
 
@@ -84,6 +86,7 @@ def signals(
             max(-2.0, spans[0].evidence / 10) if spans else 0.0,
             float(np.exp(scores[0] - np.logaddexp.reduce(scores))),
             sentence.covered_nearby,
+            10 * (max(s.cosine for s in sentences) - 0.85),
             sum(absent),
             float(not probe.asked.chinese),
             float(probe.asked.kind in ("why", "how", "yes-no")),

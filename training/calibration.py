@@ -5,7 +5,8 @@
 Questions that the readers were not trained on, each asked in four ways: of its own document,
 of that with the answer's sentences taken out (a made near miss), of all documents together,
 and of all but its own; and the questions of `training/tuning`, its near misses and off-topic
-ones among them, of their own article. A logistic regression over `rag.confidence.SIGNALS`
+ones among them, of their own article and some of another. A logistic regression over
+`rag.confidence.SIGNALS`
 learns whether the answer found is right; the threshold maximises the share of questions that
 are handled rightly, `ANSWERABLE` of them having an answer. One calibration a reader. Writes
 `rag/confidence.json`. The fixed question set takes no part.
@@ -98,6 +99,15 @@ def in_four_ways(
             yield missed, hits_of(missed.text)
         yield case, pool.nearest(asked)
         yield replace(case, answerable=False, answers=()), pool.nearest(asked, case.text)
+
+
+def strangers(cases: Sequence[Case]) -> Iterator[tuple[Case, list[Hit]]]:
+    """Yield every fourth case asked of an article that is about something else."""
+    texts = list(dict.fromkeys(case.text for case in cases))
+    for number, case in enumerate(cases[::4]):
+        other = texts[(texts.index(case.text) + 1 + number) % len(texts)]
+        if other != case.text:
+            yield replace(case, answerable=False, answers=()), hits_of(other)
 
 
 def judge(
@@ -211,9 +221,11 @@ def main() -> None:
     embeddings = Embeddings(arguments.embeddings)
     asked = list(squad_cases(arguments.squad, arguments.articles))
     pool = Pool.of((case.text for case in asked), embeddings)
+    tuning = [case for case in tuning_cases() if case.group in HELD_OUT_GROUPS]
     cases = [
         *in_four_ways(asked, pool, embeddings),
-        *((case, hits_of(case.text)) for case in tuning_cases() if case.group in HELD_OUT_GROUPS),
+        *((case, hits_of(case.text)) for case in tuning),
+        *strangers(tuning),
     ]
     embeddings.save()
     made: dict[str, object] = {}
