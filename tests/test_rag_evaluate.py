@@ -304,11 +304,11 @@ def test_a_question_that_raised_counts_as_wrong_and_is_listed() -> None:
 
 
 def test_the_words_of_an_error_are_for_the_caller_to_choose() -> None:
-    broken = {PISTONS.question: LibraryError("坏了", "It broke.")}
+    broken = {PISTONS.question: EvaluationError("坏了", "It broke.")}
     error = row_of(run([PISTONS], broken), PISTONS).error
-    assert error == "LibraryError: 坏了"
+    assert error == "EvaluationError: 坏了"
     report = run([PISTONS], broken, words_of=lambda error: error.args[1])
-    assert row_of(report, PISTONS).error == "LibraryError: It broke."
+    assert row_of(report, PISTONS).error == "EvaluationError: It broke."
 
 
 def test_rankings_are_the_librarys_own_for_the_resolved_question() -> None:
