@@ -13,15 +13,18 @@ from typing import Any, NoReturn
 from index.datelines import iso_date, published, title_of
 from index.encodings import encoding_of
 from index.errors import DocumentError
+from index.records import Record
 
-_UNUSABLE = re.compile(r"[\x00\ud800-\udfff]")
+UNUSABLE = re.compile(r"[\x00\ud800-\udfff]")
+"""What no text may hold: it cannot be stored or encoded."""
+
 _MARKDOWN = frozenset({".md", ".markdown"})
 _RECORDS = frozenset({".jsonl", ".ndjson"})
 _TEXTS = frozenset({".txt", ".text"}) | _MARKDOWN
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class Document(Record):
     """One text to be asked about.
 
     `text` has its line endings made `\\n` and nothing else changed, so that code-point
@@ -46,7 +49,7 @@ class Document:
                 f"The document of {self.source} has no id. Give it one.",
             )
         for value in (self.id, self.title, self.text):
-            if found := _UNUSABLE.search(value):
+            if found := UNUSABLE.search(value):
                 raise DocumentError(
                     f"无法使用 {self.source}：含有非法字符 U+{ord(found.group()):04X}。"
                     "请删去它，或确认文件的编码。",
@@ -250,7 +253,7 @@ def _fields(line: str) -> dict[str, Any]:
     Raises:
         DocumentError: it is no JSON object, or holds bytes or numbers that are none.
     """
-    if _UNUSABLE.search(line):
+    if UNUSABLE.search(line):
         raise DocumentError(
             "含有不属于文件编码的字节。请把这一行另存为 UTF-8。",
             "It holds bytes that are not in the file's encoding. Save this line as UTF-8.",
@@ -267,7 +270,7 @@ def _fields(line: str) -> dict[str, Any]:
             '不是 JSON 对象。每行应为 {"text": "…"}。',
             'It is no JSON object. Each line should be {"text": "…"}.',
         )
-    if _UNUSABLE.search(json.dumps(fields, ensure_ascii=False)):
+    if UNUSABLE.search(json.dumps(fields, ensure_ascii=False)):
         raise DocumentError(
             "含有单独的代理字符（如 \\ud800）。请删去它。",
             "It holds a lone surrogate (such as \\ud800). Delete it.",

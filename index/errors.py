@@ -2,6 +2,7 @@
 
     IndexingError
     ├── DocumentError       a file or record that cannot become a Document
+    ├── RecordError         data that is no Document, Passage or Hit
     ├── EmbedderError       an embedding model that is missing, broken or misused
     └── LibraryError        a library folder that cannot be read or written
         ├── LibraryBusy     another process is writing to it
@@ -29,6 +30,10 @@ class IndexingError(BilingualError):
 
 class DocumentError(IndexingError):
     """A file or record cannot become a Document."""
+
+
+class RecordError(IndexingError):
+    """Data is not what `to_dict` of a Document, Passage or Hit wrote."""
 
 
 class EmbedderError(IndexingError):

@@ -32,6 +32,7 @@ from index.embedder import DEFAULT_EMBEDDER, Embedder, readable
 from index.errors import DocumentError, LibraryBusy, LibraryError, LibraryMismatch
 from index.fusion import CANDIDATES, fuse
 from index.passages import Passage, split_document
+from index.records import Record
 from index.references import index_text, resolved_text
 from index.words import tokens
 
@@ -48,7 +49,7 @@ _CACHED_QUESTIONS = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(Record):
     """A passage found for a question.
 
     `rank` counts from 1. `score` is the fused score in [0, 1]; `dense_score` the cosine in

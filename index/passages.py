@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from index.documents import Document
+from index.records import Record
 
 Span = tuple[int, int]
 """Half-open code-point offsets."""
@@ -69,7 +70,7 @@ class Sentence:
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
+class Passage(Record):
     """A run of whole sentences under one heading; `document.text[start:end] == text`.
 
     `heading` is the innermost heading without its markup, or "". The heading's own line

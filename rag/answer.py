@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,9 +9,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal, Protocol
 
-from pydantic import TypeAdapter
-
-from index.documents import Document
+from index.documents import UNUSABLE, Document
 from index.library import Hit, Library
 from index.passages import Sentence
 from rag.citations import Citation, Claim, cite, distinct
@@ -26,6 +23,7 @@ from rag.messages import Messages, messages
 from rag.question import analyse
 from rag.rarity import rarity
 from rag.reader import Reader, Span
+from rag.records import AnswerRecord
 from rag.retrieve import reorder
 from rag.sentences import ScoredSentence, score_sentences
 from rag.settings import Language, Settings
@@ -45,11 +43,9 @@ MAX_READINGS = 4
 READ_FURTHER = 2
 """How many times as many passages are read where the first leave a question open."""
 
-_UNREADABLE = re.compile(r"[\x00\ud800-\udfff]")
-
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(AnswerRecord):
     """The answer to one question, or a refusal with its reason.
 
     In extract mode `text` is the span alone, list items joined by 、. When `refused`,
@@ -74,24 +70,6 @@ class Answer:
     mode: Mode
     model: str
     timings_ms: Mapping[str, float]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return JSON values that `from_dict` reads back into an equal Answer."""
-        return _adapter().dump_python(self, mode="json")
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Answer:
-        """Read what `to_dict` wrote.
-
-        Raises:
-            pydantic.ValidationError: the data has another shape.
-        """
-        return _adapter().validate_python(dict(data))
-
-
-@cache
-def _adapter() -> TypeAdapter[Answer]:
-    return TypeAdapter(Answer)
 
 
 class Answerer(Protocol):
@@ -176,7 +154,7 @@ class Chatbot:
         self._calibration = calibration(self._reader.name)
         wanted = self.settings.threshold
         self._threshold = self._calibration.threshold if wanted is None else wanted
-        self._notices = (*notices, *warnings)
+        self.notices = (*notices, *warnings)
         self._say: Messages = messages(self.settings.lang)
 
     def ask(
@@ -393,7 +371,7 @@ class Chatbot:
             refused=bool(refusal),
             refusal_reason=refusal,
             missing_terms=missing,
-            notices=self._notices,
+            notices=self.notices,
             mode="extract",
             model=self._reader.name,
             timings_ms=clock.read(),
@@ -418,7 +396,7 @@ def _checked(question: str) -> str:
 
 def _readable(text: str) -> str:
     """Replace what cannot be encoded."""
-    return _UNREADABLE.sub("\ufffd", text)
+    return UNUSABLE.sub("\ufffd", text)
 
 
 def load_reader(lang: Language = "zh") -> tuple[Reader, tuple[str, ...]]:

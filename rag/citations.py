@@ -9,10 +9,11 @@ from typing import Any
 from index.documents import Document
 from index.errors import LibraryCorrupt
 from index.passages import Sentence
+from rag.records import AnswerRecord
 
 
 @dataclass(frozen=True, slots=True)
-class Citation:
+class Citation(AnswerRecord):
     """A verbatim quote: `document.text[start:end] == quote`.
 
     `number` is the [n] that the reader sees, from 1; `page` counts from 1, or None where
@@ -30,7 +31,7 @@ class Citation:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(AnswerRecord):
     """One sentence (or list item) of an answer with its evidence.
 
     `supported` is False where the evidence does not hold it; `problems` says why, in the

@@ -2,6 +2,7 @@
 
     RagError
     ├── QuestionError     a question that cannot be asked: empty, too long
+    ├── AnswerError       data that is no Answer, Claim, Citation or Turn
     ├── ReaderError       the trained reader cannot be loaded
     ├── SettingsError     an unknown or impossible setting
     └── EvaluationError   a question set that cannot be read or used
@@ -18,6 +19,10 @@ class RagError(BilingualError):
 
 class QuestionError(RagError):
     """The question cannot be asked."""
+
+
+class AnswerError(RagError):
+    """Data is not what `to_dict` of an Answer, Claim, Citation or Turn wrote."""
 
 
 class ReaderError(RagError):

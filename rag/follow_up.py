@@ -20,10 +20,11 @@ from rag.exchange import END_MARKS, Exchange
 from rag.naming import named
 from rag.pointers import COUNTING, pointer_in, resolved
 from rag.question import analyse
+from rag.records import AnswerRecord
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(AnswerRecord):
     """One message of a conversation, in the shape of OpenAI's."""
 
     role: Literal["user", "assistant"]

@@ -9,10 +9,11 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
-from index.documents import Document
+from index.documents import UNUSABLE, Document
 from rag.errors import EvaluationError
 from rag.follow_up import Turn
 
@@ -180,16 +181,36 @@ def _placed(chinese: str, english: str) -> Iterator[None]:
 def _json_object(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
-        json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate fits in no report
+        unusable = next(filter(None, map(UNUSABLE.search, _texts(value))), None)
     except (ValueError, RecursionError) as error:
+        # A number of thousands of digits is a plain ValueError.
         raise EvaluationError(
             f"不是 JSON（{error}）。请改正。", f"It is no JSON ({error}). Correct it."
         ) from error
+    if unusable:
+        character = f"U+{ord(unusable.group()):04X}"
+        raise EvaluationError(
+            f"含有非法字符 {character}。请删去它。",
+            f"It holds the invalid character {character}. Delete it.",
+        )
     if not isinstance(value, dict):
         raise EvaluationError(
             "应是一个 JSON 对象，即 {…}。", "It should be a JSON object, that is, {…}."
         )
     return value
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Yield every string of a JSON value, keys too."""
+    match value:
+        case str():
+            yield value
+        case dict() | list():
+            parts = chain.from_iterable(value.items()) if isinstance(value, dict) else value
+            for part in parts:
+                yield from _texts(part)
+        case _:
+            pass
 
 
 def _question(record: Mapping[str, Any]) -> Question:

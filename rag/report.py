@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from sys import float_info
 from typing import Any, Literal
 
 import numpy as np
@@ -372,16 +373,6 @@ class Comparison:
     removed: tuple[str, ...]
 
 
-def _has_figures(data: Mapping[str, Any]) -> bool:
-    """Tell whether there are metrics and rows, and numbers where they are to be compared."""
-    metrics, rows = data.get("metrics"), data.get("rows")
-    if not isinstance(metrics, dict) or not isinstance(rows, list):
-        return False
-    scored = [row.get("scores") for row in rows if isinstance(row, dict)]
-    figures = [metrics, *(scores for scores in scored if isinstance(scores, dict))]
-    return all(isinstance(value, int | float) for each in figures for value in each.values())
-
-
 def read_report(path: Path) -> dict[str, Any]:
     """Read what `Report.to_dict` wrote to a JSON file.
 
@@ -400,12 +391,40 @@ def read_report(path: Path) -> dict[str, Any]:
             f"The report {path} cannot be read: {error}. Name a file that `wenju eval --json` "
             "wrote.",
         ) from error
-    if not isinstance(data, dict) or not _has_figures(data):
+    if not isinstance(data, dict) or not {"metrics", "rows"} <= data.keys():
         raise EvaluationError(
             f"{path} 不是评测报告。请给出 wenju eval --json 写的文件。",
             f"{path} is no report. Name a file that `wenju eval --json` wrote.",
         )
+    if not _is_whole(data):
+        raise EvaluationError(
+            f"评测报告 {path} 残缺：指标不全是数。请用 wenju eval --json 重新生成。",
+            f"The report {path} is damaged: not all its figures are numbers. Make it anew with "
+            "`wenju eval --json`.",
+        )
     return data
+
+
+def _is_whole(data: Mapping[str, Any]) -> bool:
+    """Tell whether a report has what is compared, before the minutes of the run to compare."""
+    match data:
+        case {"metrics": dict(metrics), "rows": list(rows)}:
+            defined = (value for value in metrics.values() if value is not None)
+            return _are_numbers(defined) and all(map(_is_scored, rows))
+        case _:
+            return False
+
+
+def _is_scored(row: Any) -> bool:
+    match row:
+        case {"id": str(), "scores": {"correct": _} as scores}:
+            return _are_numbers(scores.values())
+        case _:
+            return False
+
+
+def _are_numbers(values: Iterable[Any]) -> bool:
+    return all(isinstance(value, int | float) and abs(value) <= float_info.max for value in values)
 
 
 def compare(report: Report, baseline: Mapping[str, Any], *, seed: int = 0) -> Comparison:

@@ -6,7 +6,9 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
+from math import inf
 from pathlib import Path
+from types import UnionType
 from typing import Any, Literal
 
 from rag.errors import SettingsError
@@ -44,9 +46,13 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Refuse impossible values."""
-        self._require("batch_size", self.batch_size >= 1, "≥ 1")
-        self._require("top_k", 1 <= self.top_k <= 100, "1–100")
-        self._require("threshold", self.threshold is None or 0 <= self.threshold <= 1, "0–1")
+        self._require("library", isinstance(self.library, Path | None), "Path, None")
+        for name in ("embedder", "device", "dtype", "auth"):
+            self._require(name, isinstance(getattr(self, name), str | None), "str, None")
+        self._require("batch_size", _lies_in(self.batch_size, int, 1, inf), "≥ 1")
+        self._require("top_k", _lies_in(self.top_k, int, 1, 100), "1–100")
+        share = self.threshold is None or _lies_in(self.threshold, int | float, 0, 1)
+        self._require("threshold", share, "0–1")
         self._require("lang", self.lang in ("zh", "en"), "zh, en")
 
     def _require(self, name: str, holds: bool, allowed: str) -> None:
@@ -74,8 +80,8 @@ class Settings:
         _refuse_unknown(overrides, str)
         values = {name: _read(name, text) for name, text in said.items()}
         values |= {name: value for name, value in overrides.items() if value is not None}
-        if "library" in values:
-            values["library"] = Path(values["library"]).expanduser()
+        if isinstance(library := values.get("library"), str | os.PathLike):
+            values["library"] = Path(library).expanduser()
         return cls(**values)
 
 
@@ -92,6 +98,10 @@ _READERS: Mapping[str, tuple[Callable[[str], Any], str]] = {
     "lang": (str.lower, "zh, en"),
 }
 """How a variable's text is read, where it is not a plain string, and what it may be."""
+
+
+def _lies_in(value: Any, kind: type | UnionType, least: float, most: float) -> bool:
+    return isinstance(value, kind) and least <= value <= most
 
 
 def _read(name: str, text: str) -> Any:

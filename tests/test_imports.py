@@ -53,15 +53,35 @@ def test_a_module_says_in_its_first_line_why_it_is_there(path: Path) -> None:
         "from rag import answer; assert '100亿元' in answer('教育小镇计划总投资多少？').text",
         "from ui.cli import run; assert run(['ask', '教育小镇计划总投资多少？']) == 0",
         "from ui.cli import run; assert run(['documents']) == 0",
+        "from ui.cli import run; assert run(['add', 'seeds/article.txt']) == 0",
+        "from ui.cli import run; assert run(['eval', '--limit', '1']) == 0",
     ],
 )
 def test_the_default_path_loads_nothing_slow(code: str, home: Path) -> None:
-    code += f"; import sys; print('loaded:', *sorted({SLOW!r} & set(sys.modules)))"
+    assert loaded(code) & SLOW == set()
+
+
+def test_the_page_needs_no_model_framework(home: Path) -> None:
+    code = (
+        "import os, socket; os.environ['no_proxy'] = '*'; import ui.server\n"
+        "from ui.cli import run\n"
+        "ui.server._run = lambda server, sockets: None\n"
+        "with socket.create_server(('127.0.0.1', 0)) as free: port = free.getsockname()[1]\n"
+        "assert run(['chat', '--no-browser', '--port', str(port)]) == 0"
+    )
+    names = loaded(code)
+    assert "gradio" in names
+    assert names & {"torch", "sentence_transformers"} == set()
+
+
+def loaded(code: str) -> set[str]:
+    """Run some code in a process of its own and return the names of all modules then there."""
+    code += "\nimport sys; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "loaded:"
+    return set(done.stdout.splitlines()[-1].split())
 
 
 def test_an_older_python_is_refused_in_one_sentence() -> None:

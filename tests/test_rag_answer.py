@@ -9,23 +9,24 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from answers import ANSWER, REFUSAL
 from asking import FEES, PAIRS, TOWN, Finds, document, letter_library, seed_articles
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 import rag
 from index.documents import Document
-from index.errors import LibraryCorrupt
+from index.errors import LibraryCorrupt, RecordError
 from index.library import DiskLibrary, Hit, Library
 from index.passages import Passage
+from index.records import Record
 from rag.answer import MAX_QUESTION_CHARS, Answer, Answerer, Chatbot, load_reader
 from rag.citations import Citation, Claim
 from rag.default_library import SEED_ID
-from rag.errors import QuestionError, RagError
+from rag.errors import AnswerError, QuestionError, RagError
 from rag.follow_up import Turn
 from rag.settings import Settings
 from rag.span_scorer import SpanScorer
@@ -81,9 +82,9 @@ CLAIM = st.builds(
     Claim, TEXT, st.lists(CITATION, max_size=2).map(tuple), st.booleans(),
     st.lists(TEXT, max_size=2).map(tuple),
 )  # fmt: skip
+PASSAGE = st.builds(Passage, TEXT, TEXT, st.integers(0), st.integers(0), TEXT, TEXT)
 HIT = st.builds(
-    Hit, st.builds(Passage, TEXT, TEXT, st.integers(0), st.integers(0), TEXT, TEXT), NUMBER,
-    st.integers(1, 9), st.none() | NUMBER, st.none() | NUMBER,
+    Hit, PASSAGE, NUMBER, st.integers(1, 9), st.none() | NUMBER, st.none() | NUMBER
 )  # fmt: skip
 ANSWERS = st.builds(
     Answer, TEXT, TEXT, TEXT, st.lists(CLAIM, max_size=2).map(tuple),
@@ -94,12 +95,51 @@ ANSWERS = st.builds(
 )  # fmt: skip
 
 
-@given(ANSWERS)
-def test_an_answer_survives_json(answer: Answer) -> None:
-    said = json.dumps(answer.to_dict(), ensure_ascii=False, allow_nan=False)
-    again = Answer.from_dict(json.loads(said))
-    assert again == answer
+USABLE = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
+WRITTEN = USABLE.filter(str.strip)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | NUMBER | TEXT,
+    lambda each: st.lists(each, max_size=2) | st.dictionaries(TEXT, each, max_size=2),
+    max_leaves=4,
+)
+DOCUMENT = st.builds(
+    Document, WRITTEN, USABLE, WRITTEN, TEXT, st.dictionaries(TEXT, JSON, max_size=2)
+)  # fmt: skip
+TURN = st.builds(Turn, st.sampled_from(["user", "assistant"]), TEXT)
+RECORDS = {
+    Answer: ANSWERS,
+    Citation: CITATION,
+    Claim: CLAIM,
+    Document: DOCUMENT,
+    Hit: HIT,
+    Passage: PASSAGE,
+    Turn: TURN,
+}
+
+
+@pytest.mark.parametrize("kind", RECORDS)
+@given(st.data())
+def test_a_record_survives_json(kind: type[Record], data: st.DataObject) -> None:
+    record = data.draw(RECORDS[kind])
+    said = json.dumps(record.to_dict(), ensure_ascii=False, allow_nan=False)
+    again = kind.from_dict(json.loads(said))
+    assert again == record
     assert json.dumps(again.to_dict(), ensure_ascii=False) == said
+
+
+@pytest.mark.parametrize("kind", RECORDS)
+@pytest.mark.parametrize("data", [{}, ["text"], 3, None])
+def test_other_data_is_no_record(kind: type[Record], data: Any) -> None:
+    with pytest.raises((RecordError, AnswerError), match=f"不是 {kind.__name__} 的数据"):
+        kind.from_dict(data)
+
+
+def test_the_wrong_place_in_the_data_is_named() -> None:
+    with pytest.raises(RecordError, match=r"start不对") as wrong:
+        Passage.from_dict({**ANSWER.hits[0].passage.to_dict(), "start": "甲"})
+    assert "start is wrong" in wrong.value.english
+    with pytest.raises(AnswerError, match=r"role不对"):
+        Turn.from_dict({"role": "system", "content": "好"})
 
 
 @pytest.mark.parametrize("answer", [ANSWER, REFUSAL])
@@ -117,14 +157,14 @@ def test_the_names_in_json_are_those_of_the_contract(answer: Answer) -> None:
     "change", [{"confidence": "sure"}, {"claims": [{"text": "无"}]}, {"mode": "guess"}]
 )
 def test_other_data_is_no_answer(change: dict[str, object]) -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(AnswerError):
         Answer.from_dict({**ANSWER.to_dict(), **change})
 
 
 def test_a_missing_field_is_no_answer() -> None:
     data = ANSWER.to_dict()
     del data["claims"]
-    with pytest.raises(ValidationError):
+    with pytest.raises(AnswerError):
         Answer.from_dict(data)
 
 

@@ -77,6 +77,10 @@ GOOD = '{"id": "q", "question": "谁？"}'
         ('{"id": "r", "question": "谁？", "evidence": ["甲", ""]}', "evidence 应是非空字符串"),
         ('{"id": "r", "question": "谁？", "answerable": "no"}', "answerable 应是true 或 false"),
         ('{"id": "r", "question": "谁？", "history": [{"role": "bot"}]}', "history 的每一项"),
+        ('{"id": "r", "question": "谁？\\ud800"}', "含有非法字符 U+D800"),
+        ('{"id": "r", "question": "谁？", "answers": ["甲\\u0000"]}', "含有非法字符 U+0000"),
+        ('{"id": "r", "question": "谁？", "\\udc00": 1}', "含有非法字符 U+DC00"),
+        (f'{{"id": "r", "question": "谁？", "n": {"9" * 5000}}}', "不是 JSON"),
         (GOOD, "编号“q”已在第 1 行用过"),
     ],
 )
@@ -191,6 +195,7 @@ def test_squad_ids_that_occur_twice_are_told_apart(tmp_path: Path) -> None:
         ('{"version": 1}', "不是 SQuAD 格式"),
         ('{"data": [{"paragraphs": [{"qas": []}]}]}', "不是 SQuAD 格式：KeyError.'context'"),
         ('{"data": []}', "没有问题"),
+        ('{"data": [{"paragraphs": [{"context": "甲\\ud800"}]}]}', r"非法字符 U\+D800"),
         ("{", "不是 JSON"),
         (
             '{"data": [{"paragraphs": [{"context": "甲",'

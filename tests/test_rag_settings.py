@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -92,6 +93,28 @@ def test_a_name_like_no_other_lists_them_all() -> None:
 def test_an_impossible_value_is_told(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=value):
         Settings.from_environment({f"WENJU_{name}": value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("library", 5),
+        ("embedder", 5),
+        ("device", ["cpu"]),
+        ("dtype", 16),
+        ("auth", 5),
+        ("batch_size", "8"),
+        ("batch_size", 1.5),
+        ("top_k", "3"),
+        ("threshold", "high"),
+        ("lang", ["zh"]),
+    ],
+)
+def test_a_value_of_another_type_is_told(name: str, value: Any) -> None:
+    with pytest.raises(SettingsError, match=f"设置 {name} 不能是"):
+        Settings.from_environment({}, **{name: value})
+    with pytest.raises(SettingsError, match=f"设置 {name} 不能是"):
+        Settings(**{name: value})
 
 
 def test_what_is_wrong_is_told_in_both_languages() -> None:

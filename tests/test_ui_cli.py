@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from index.embedder import DEFAULT_EMBEDDER
+from rag.answer import Chatbot
 from ui.cli import ANSWERED, FAILED, REFUSED, WRONG_USE, run
 from ui.evaluation import read_minimums
 from ui.feedback import save_feedback
@@ -165,6 +167,10 @@ def test_the_version_is_told(capsys: Captured) -> None:
         (["ask", "甲", "乙"], "多出了参数 乙。用法见 wenju ask --help。"),
         (["chat", "--port", "x"], "--port 的值不能用：应为整数。用法见 wenju chat --help。"),
         (["remove"], "缺少 ID...。用法见 wenju remove --help。"),
+        (["ask", "甲", "--library"], "--library 后面缺少值。用法见 wenju ask --help。"),
+        (["ask", "甲", "--json=1"], "--json 不带值。用法见 wenju ask --help。"),
+        (["chat", "--browser=x"], "--browser 不带值。用法见 wenju chat --help。"),
+        (["--version=1"], "--version 不带值。用法见 wenju --help。"),
         (["chat", "--port", "0"], "--port 的值不能用：应不小于 1。用法见 wenju chat --help。"),
         (["eval", "--hold-out", "2"], "--hold-out 的值不能用：应不大于 1。"),
         (["eval", "--hold-out", "x"], "--hold-out 的值不能用：应为数。"),
@@ -172,6 +178,7 @@ def test_the_version_is_told(capsys: Captured) -> None:
         (["eval", "--min", "ece=1"], "--min 的值不能用：ece=1 应写成 指标=值"),
         (["eval", "--min", "answer_em=x"], "--min 的值不能用：x 不是数"),
         (["eval", "--min", "answer_em=nan"], "--min 的值不能用：nan 不是数"),
+        (["eval", "--min", "answer_em=-inf"], "--min 的值不能用：-inf 不是数"),
         (["eval", "--questions", "a", "--squad", "b"], "--squad 的值不能用：与 --questions"),
         (["eval", "--hold-out", "1", "--given-document"], "与 --given-document 不能同时用"),
     ],
@@ -244,6 +251,13 @@ def test_documents_are_added_listed_and_removed(
     assert "移除了 1 个文档" in capsys.readouterr().out
     assert run(["remove", "茶.txt"]) == FAILED
     assert "没有文档 茶.txt" in capsys.readouterr().err
+
+
+def test_what_is_removed_is_told_to_programs(home: Path, capsys: Captured) -> None:
+    assert run(["remove", "article.txt", "无.txt", "--json"]) == FAILED
+    captured = capsys.readouterr()
+    assert json.loads(captured.out) == {"removed": 1, "missing": ["无.txt"]}
+    assert "没有文档 无.txt" in captured.err
 
 
 def test_what_cannot_be_added_is_named_and_the_rest_is_added(
@@ -321,6 +335,11 @@ def test_a_library_is_rebuilt(home: Path, tmp_path: Path, capsys: Captured) -> N
     assert "已重建 1 个文档、1 个段落" in capsys.readouterr().out
     assert run(["info", *library]) == ANSWERED
     assert DEFAULT_EMBEDDER in capsys.readouterr().out
+    assert run(["rebuild", "--json", *library]) == ANSWERED
+    rebuilt = json.loads(capsys.readouterr().out)
+    assert run(["info", "--json", *library]) == ANSWERED
+    assert json.loads(capsys.readouterr().out).keys() == rebuilt.keys()
+    assert (rebuilt["documents"], rebuilt["passages"]) == (1, 1)
 
 
 def test_there_must_be_something_to_rebuild(new_home: Path, capsys: Captured) -> None:
@@ -341,7 +360,19 @@ def test_a_folder_that_cannot_be_written_serves_questions_only(
     assert run(["ask", QUESTION]) == ANSWERED
     captured = capsys.readouterr()
     assert "100亿元" in captured.out
-    assert "WENJU_LIBRARY" in captured.err
+    assert captured.err.count("WENJU_LIBRARY") == 1
+    assert run(["ask", QUESTION, "--json"]) == ANSWERED
+    (notice,) = json.loads(capsys.readouterr().out)["notices"]
+    assert "结束后即消失" in notice
+    served: list[Chatbot] = []
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setattr("ui.server.serve", lambda chatbot, *_, **__: served.append(chatbot))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    assert run(["chat", "--no-browser", "--port", str(port)]) == ANSWERED
+    (chatbot,) = served
+    assert chatbot.notices == (notice,)
+    assert notice in capsys.readouterr().err
     file = tmp_path / "茶.txt"
     file.write_text("清河乡种茶。", encoding="utf-8")
     assert run(["add", str(file)]) == FAILED

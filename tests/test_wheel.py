@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -51,3 +52,32 @@ def test_the_article_is_packed_byte_for_byte(wheel: zipfile.ZipFile) -> None:
 def test_the_command_is_wenju(wheel: zipfile.ZipFile) -> None:
     (entry_points,) = [name for name in wheel.namelist() if name.endswith("entry_points.txt")]
     assert "wenju = ui.cli:main" in wheel.read(entry_points).decode()
+
+
+def test_the_installed_command_answers(
+    wheel: zipfile.ZipFile, new_home: Path, tmp_path: Path
+) -> None:
+    installed, elsewhere = tmp_path / "installed", tmp_path / "elsewhere"
+    wheel.extractall(installed)
+    elsewhere.mkdir()
+    code = (
+        "import sys; from importlib.metadata import entry_points\n"
+        "(command,) = entry_points(group='console_scripts', name='wenju')\n"
+        "main = command.load()\n"
+        "import index, rag, seeds, ui\n"
+        "print(*(module.__file__ for module in (index, rag, seeds, ui)), sep='\\n')\n"
+        "sys.argv = ['wenju', 'ask', '教育小镇计划总投资多少？']; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=elsewhere,
+        env={**os.environ, "PYTHONPATH": str(installed)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    *modules, answer = done.stdout.splitlines()[: len(PACKAGES) + 1]
+    assert modules == [str(installed / package / "__init__.py") for package in PACKAGES]
+    assert "100亿元" in answer

@@ -19,14 +19,13 @@ from typer.exceptions import TyperException
 from index.documents import Document, read_documents
 from index.errors import DocumentError, IndexingError
 from index.library import AddReport, rebuild_library
-from rag.answer import Chatbot
 from rag.default_library import default_folder, settings_embedder
 from rag.errors import QuestionError, RagError, SettingsError
 from rag.settings import Settings
 from ui.errors import UiError
 from ui.evaluation import evaluate_questions
 from ui.language import error_message, say
-from ui.opening import embedding_bar, library_of
+from ui.opening import chatbot_of, embedding_bar, library_of
 from ui.options import DeviceOption, DtypeOption, EmbedderOption, JsonFlag, LibraryOption
 from ui.terminal import show_answer, stdout, table, tell, tolerate_encodings
 from ui.usage import Command, Group, usage_message
@@ -131,8 +130,8 @@ def ask(
     )
     if question == "-":
         question = sys.stdin.read(_LONGEST_INPUT).rstrip("\r\n")
-    with library_of(settings) as opened:
-        answer = Chatbot(opened, settings=settings).ask(question, documents=document)
+    with chatbot_of(settings) as chatbot:
+        answer = chatbot.ask(question, documents=document)
     if as_json:
         _print_json(answer.to_dict())
     else:
@@ -195,9 +194,11 @@ def chat(
         library=library, embedder=embedder, device=device, dtype=dtype, auth=auth
     )
     login = None if settings.auth is None else Login(settings.auth)
-    with listening(host, port) as sockets, library_of(settings) as opened:
+    with listening(host, port) as sockets, chatbot_of(settings) as chatbot:
+        for notice in chatbot.notices:
+            tell(notice)
         serve(
-            Chatbot(opened, settings=settings),
+            chatbot,
             sockets,
             host=host,
             login=login,
@@ -299,14 +300,18 @@ def remove(
     ],
     library: LibraryOption = None,
     embedder: EmbedderOption = None,
+    as_json: JsonFlag = False,
 ) -> int:
     """Remove documents; 1 where one of them is not there."""
     settings = Settings.from_environment(library=library, embedder=embedder)
     with library_of(settings, lasting=True) as opened:
-        missing = set(ids) - {document.id for document in opened.documents()}
+        missing = sorted(set(ids) - {document.id for document in opened.documents()})
         removed = opened.remove(ids)
-    stdout().print(say(f"移除了 {removed} 个文档。", f"{removed} documents removed."))
-    for document_id in sorted(missing):
+    if as_json:
+        _print_json({"removed": removed, "missing": missing})
+    else:
+        stdout().print(say(f"移除了 {removed} 个文档。", f"{removed} documents removed."))
+    for document_id in missing:
         tell(
             say(
                 f"资料库里没有文档 {document_id}；用 wenju documents 可以列出全部文档。",
@@ -323,6 +328,7 @@ def rebuild(
     embedder: EmbedderOption = None,
     device: DeviceOption = None,
     dtype: DtypeOption = None,
+    as_json: JsonFlag = False,
 ) -> int:
     """Embed and index all documents again, also those of another embedder or format."""
     settings = Settings.from_environment(
@@ -333,6 +339,9 @@ def rebuild(
         opened = rebuild_library(folder, settings_embedder(settings), progress=progress)
     with opened:
         info = opened.info()
+    if as_json:
+        _print_json(asdict(info))
+        return ANSWERED
     stdout().print(
         say(
             f"已重建 {info.documents} 个文档、{info.passages} 个段落的索引。",

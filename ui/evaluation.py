@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from importlib.resources import as_file, files
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -191,15 +191,18 @@ def read_minimums(texts: Sequence[str]) -> dict[str, float]:
                 say(f"{text} 应写成 指标=值，指标有 {known}", f"{text} is not one of {known}"),
                 param_hint="--min",
             )
-        try:
-            minimums[name] = float(value)
-        except ValueError:
-            minimums[name] = math.nan
-        if not math.isfinite(minimums[name]):
-            raise typer.BadParameter(
-                say(f"{value} 不是数", f"{value} is not a number"), param_hint="--min"
-            )
+        minimums[name] = _finite(value)
     return minimums
+
+
+def _finite(text: str) -> float:
+    """Read a number; NaN is below no figure, so that such a minimum could never fail."""
+    with suppress(ValueError):
+        if isfinite(value := float(text)):
+            return value
+    raise typer.BadParameter(
+        say(f"{text} 不是数，如 0.8", f"{text} is not a number such as 0.8"), param_hint="--min"
+    )
 
 
 def _write_feedback(path: Path) -> int:

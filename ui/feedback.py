@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from rag.answer import Answer
 from rag.default_library import default_folder
+from rag.errors import AnswerError
 from rag.follow_up import Turn
 from ui.errors import FeedbackError
 from ui.language import say
@@ -96,7 +97,7 @@ def _records(path: Path | None) -> Iterator[dict[str, Any]]:
             _TURNS.validate_python(record["history"])
             if record["reason"] not in REASONS or not record["question"].strip():
                 raise ValueError(record["reason"])
-        except (ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, AnswerError) as error:
             raise FeedbackError(
                 say(
                     f"{path} 第 {number} 行已损坏，请删去这一行。",

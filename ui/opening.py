@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 from index.library import DiskLibrary
+from rag.answer import Chatbot
 from rag.default_library import default_library
 from rag.settings import Settings
 from ui.language import say
@@ -18,13 +19,29 @@ def library_of(settings: Settings, *, create: bool = False, lasting: bool = Fals
     Raises:
         IndexingError: it cannot be opened or made.
     """
-    with embedding_bar() as progress:
-        library, notices = default_library(
-            settings, create=create, lasting=lasting, progress=progress
-        )
+    library, notices = _opened(settings, create=create, lasting=lasting)
     for notice in notices:
         tell(notice)
     return library
+
+
+@contextmanager
+def chatbot_of(settings: Settings) -> Iterator[Chatbot]:
+    """Yield what answers from the library of the settings; its notices go with every answer.
+
+    Raises:
+        IndexingError: the library cannot be opened or made.
+    """
+    library, notices = _opened(settings)
+    with library:
+        yield Chatbot(library, settings=settings, notices=notices)
+
+
+def _opened(
+    settings: Settings, *, create: bool = False, lasting: bool = False
+) -> tuple[DiskLibrary, tuple[str, ...]]:
+    with embedding_bar() as progress:
+        return default_library(settings, create=create, lasting=lasting, progress=progress)
 
 
 def embedding_bar() -> AbstractContextManager[Callable[[int, int], None]]:

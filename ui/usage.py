@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
@@ -32,8 +34,12 @@ _REASONS = {
     r"valid integer": "应为整数",
     r"valid number": "应为数",
 }
-_QUOTED = re.compile(r"'(.*)'", re.DOTALL)
-_BRACKETED = re.compile(r"\(([^()]*)\)\Z")
+_COMPLAINTS = {
+    r"^No such command '(.*)'": "没有 {} 这个命令",
+    r"^Got unexpected [^(]*\((.*)\)": "多出了参数 {}",
+    r"^Option '(.*)' requires": "{} 后面缺少值",
+    r"^Option '(.*)' does not take a value": "{} 不带值",
+}
 
 
 class Command(TyperCommand):
@@ -43,6 +49,11 @@ class Command(TyperCommand):
         """Return the help text."""
         return _help_in_language(super().get_help(ctx))
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments."""
+        with _named(ctx):
+            return super().parse_args(ctx, args)
+
 
 class Group(TyperGroup):
     """A group of commands whose help is in the reader's language throughout."""
@@ -50,6 +61,17 @@ class Group(TyperGroup):
     def get_help(self, ctx: Any) -> str:
         """Return the help text."""
         return _help_in_language(super().get_help(ctx))
+
+
+@contextmanager
+def _named(ctx: Any) -> Iterator[None]:
+    """Let what is wrong name its command: where an option's value is, the parser does not."""
+    try:
+        yield
+    except TyperException as error:
+        if getattr(error, "ctx", None) is None:
+            error.ctx = ctx  # pyright: ignore[reportAttributeAccessIssue]
+        raise
 
 
 def usage_message(error: TyperException) -> str:
@@ -78,12 +100,9 @@ def _in_chinese(error: TyperException) -> str:
         case "MissingParameter":
             return f"缺少 {_parameter(error)}"
         case "BadParameter":
-            return f"{_parameter(error)} 的值不能用：{_reason(error.message)}"
-    if error.message.startswith("No such command"):
-        return f"没有 {_found(_QUOTED, error.message)} 这个命令"
-    if error.message.startswith("Got unexpected"):
-        return f"多出了参数 {_found(_BRACKETED, error.message)}"
-    return f"用法不对：{error.message.rstrip('.')}"
+            reason = _found(_REASONS, error.message) or error.message
+            return f"{_parameter(error)} 的值不能用：{reason}"
+    return _found(_COMPLAINTS, error.message) or f"用法不对：{error.message.rstrip('.')}"
 
 
 def _parameter(error: TyperException) -> str:
@@ -93,13 +112,8 @@ def _parameter(error: TyperException) -> str:
     return str(hint or "").strip("'")
 
 
-def _reason(message: str) -> str:
-    for pattern, words in _REASONS.items():
-        if match := re.search(pattern, message):
+def _found(chinese: Mapping[str, str], message: str) -> str | None:
+    for pattern, words in chinese.items():
+        if match := re.search(pattern, message, re.DOTALL):
             return words.format(*match.groups())
-    return message
-
-
-def _found(pattern: re.Pattern[str], text: str) -> str:
-    match = pattern.search(text)
-    return match.group(1) if match else ""
+    return None
