@@ -36,7 +36,7 @@ _REASONS = {
 }
 _COMPLAINTS = {
     r"^No such command '(.*)'": "没有 {} 这个命令",
-    r"^Got unexpected [^(]*\((.*)\)": "多出了参数 {}",
+    r"^Got unexpected .*? \((.*)\)": "多出了参数 {}",
     r"^Option '(.*)' requires": "{} 后面缺少值",
     r"^Option '(.*)' does not take a value": "{} 不带值",
 }
