@@ -23,8 +23,22 @@ ASKED = [
 ]
 
 
+def read_back(exchanges: list[Exchange]) -> list[Exchange]:
+    return conversation.load(json.loads(json.dumps(conversation.store(exchanges))))
+
+
 def test_what_is_stored_is_read_back() -> None:
-    assert conversation.load(json.loads(json.dumps(conversation.store(ASKED)))) == ASKED
+    answered = [each for each in ASKED if each.answer]
+    assert read_back(answered) == answered
+
+
+def test_a_question_without_an_answer_was_cut_short() -> None:
+    begun = Exchange.begin("？")
+    (cut,) = read_back([begun])
+    assert cut == replace(begun, problem=cut.problem)
+    assert "中断" in cut.problem
+    stopped = replace(begun, stopped=True)
+    assert read_back([stopped]) == [stopped]
 
 
 @pytest.mark.parametrize("stored", [None, [], "x", {"a": 1}, [{"question": 3}]])
