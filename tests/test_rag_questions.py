@@ -67,7 +67,6 @@ GOOD = '{"id": "q", "question": "谁？"}'
     ("line", "complaint"),
     [
         ("{", "不是 JSON"),
-        ('{"question": "\\ud800"}', "不是 JSON"),
         ('{"question": ' + "1" * 5000 + "}", "不是 JSON"),
         ("[1]", "应是一个 JSON 对象"),
         ('{"question": "谁？"}', "id 应是字符串，而这里没有"),

@@ -183,7 +183,7 @@ def test_what_is_no_squad_file(
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(b"{}", "is no report"), (b'{"metrics": {}, "rows": [3]}', "is incomplete")],
+    [(b"{}", "is no report"), (b'{"metrics": {}, "rows": [3]}', "is damaged: not all its figures")],
 )
 def test_what_is_no_report(content: bytes, words: str, tmp_path: Path, capsys: Captured) -> None:
     write(tmp_path, {"old.json": content})
@@ -227,8 +227,8 @@ def test_a_damaged_library(library: Path, capsys: Captured) -> None:
     [
         ("UPDATE settings SET value = 99 WHERE name = 'format'", "is in format 99"),
         ("UPDATE settings SET value = 'other' WHERE name = 'embedder'", "was made by the embedder"),
-        ("DELETE FROM settings WHERE name = 'format'", "the setting 'format' is missing"),
-        ("UPDATE documents SET text = 'x'", "is not as it was stored"),
+        ("DELETE FROM settings WHERE name = 'format'", "the settings are not as stored"),
+        ("UPDATE documents SET text = 'x'", "is not as stored"),
         ("UPDATE passages SET embeddings = x'00'", "vectors have the wrong length"),
     ],
 )
