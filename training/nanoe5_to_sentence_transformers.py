@@ -222,16 +222,19 @@ def _double_array(keys: Mapping[bytes, int]) -> list[int]:
 
     The children of a unit at `i` lie at `i ^ offset ^ label`. A unit has its label in bits 0 to
     7, in bit 8 whether a key ends there, its offset from bit 10 on; the value of a key that
-    ends lies where a child labelled 0 would, with bit 31 set.
+    ends lies where a child labelled 0 would, with bit 31 set. A unit tells its label but not
+    its parent, so no two may have their children at one base.
     """
     units: dict[int, int] = {0: 0}
+    bases: set[int] = set()
     first_free = 1
 
     def place(node: Mapping[int, Any], at: int) -> None:
         nonlocal first_free
         base = first_free
-        while any(base ^ label in units for label in node):
+        while base in bases or any(base ^ label in units for label in node):
             base += 1
+        bases.add(base)
         while first_free in units:
             first_free += 1
         units[at] |= (at ^ base) << 10 | (0 in node) << 8
