@@ -243,7 +243,8 @@ class Chatbot:
                 return None
             reads.append(read)
         best = max(reads, key=lambda read: (self._is_news(read, replied), read.found.confidence))
-        if best.found.confidence < self._threshold:
+        unread = len(best.hits) == self.settings.top_k
+        if unread and best.found.confidence < self._threshold:
             passages = self.settings.top_k * READ_FURTHER
             read = self._reading(best.question, passages, clock, documents, exclude_documents)
             if read and read.found.confidence > best.found.confidence:
