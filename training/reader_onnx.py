@@ -33,13 +33,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training.reader import (
-    HEADS,
-    INNER,
-    LAYERS,
-    WIDTH,
-    Layer,
     Predict,
-    Reader,
     Vocabulary,
     Window,
     collate,
@@ -52,6 +46,7 @@ from training.reader import (
     sample,
     window,
 )
+from training.reader_model import HEADS, INNER, LAYERS, WIDTH, Layer, Reader
 
 OPSET = 17
 APART = 48

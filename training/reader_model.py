@@ -1,0 +1,77 @@
+"""The reader's network in torch: what is trained, and what is exported."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+WIDTH, LAYERS, HEADS, INNER, EPSILON = 384, 12, 12, 1536, 1e-12
+START, PADDING, END, UNKNOWN = range(4)
+DROPOUT = 0.1
+
+
+class Layer(nn.Module):
+    """One layer of BERT, layer norms behind."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attend = nn.Linear(WIDTH, 3 * WIDTH)
+        self.project = nn.Linear(WIDTH, WIDTH)
+        self.attend_norm = nn.LayerNorm(WIDTH, eps=EPSILON)
+        self.widen = nn.Linear(WIDTH, INNER)
+        self.narrow = nn.Linear(INNER, WIDTH)
+        self.norm = nn.LayerNorm(WIDTH, eps=EPSILON)
+        self.drop = nn.Dropout(DROPOUT)
+
+    def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        batch, length, _ = x.shape
+        mixed = self.attend(x).view(batch, length, 3, HEADS, WIDTH // HEADS)
+        query, key, value = mixed.permute(2, 0, 3, 1, 4)
+        if x.is_cuda:
+            bias = None if bias is None else bias.to(query.dtype)
+            heads = functional.scaled_dot_product_attention(query, key, value, bias)
+        else:
+            # Written out: the fused kernel's backward takes half of a step on the CPU.
+            scores = (query * (WIDTH // HEADS) ** -0.5) @ key.transpose(-1, -2)
+            if bias is not None:
+                scores = scores + bias
+            heads = scores.softmax(-1) @ value
+        mixed = self.project(heads.transpose(1, 2).reshape(x.shape))
+        x = self.attend_norm(x + self.drop(mixed))
+        return self.norm(x + self.drop(self.narrow(functional.gelu(self.widen(x)))))
+
+
+class Reader(nn.Module):
+    """multilingual-e5-small with a start and an end logit for every token."""
+
+    def __init__(self, vocabulary: int) -> None:
+        super().__init__()
+        self.words = nn.Embedding(vocabulary, WIDTH)
+        self.positions = nn.Embedding(512, WIDTH)  # the token type 0 is in it
+        self.norm = nn.LayerNorm(WIDTH, eps=EPSILON)
+        self.layers = nn.ModuleList(Layer() for _ in range(LAYERS))
+        self.head = nn.Linear(WIDTH, 2)
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """Return what goes into the first layer, `(b, n, 384)`."""
+        places = torch.arange(ids.shape[1], device=ids.device)
+        return self.norm(self.words(ids) + self.positions(places))
+
+    def encode(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """Return the hidden states `(b, n, 384)`; `mask` is None where nothing is padded."""
+        bias = None
+        if mask is not None:
+            bias = (1 - mask[:, None, None, :].to(x.dtype)) * -1e4
+        for layer in self.layers:
+            x = layer(x, bias)
+        return x
+
+    def inner(self) -> list[Layer]:
+        """Return the layers, in order."""
+        return [layer for layer in self.layers if isinstance(layer, Layer)]
+
+    def forward(self, ids: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return the start and the end logits, `(b, n)` each."""
+        logits = self.head(self.encode(self.embed(ids), mask))
+        return logits[..., 0], logits[..., 1]
