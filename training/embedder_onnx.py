@@ -211,8 +211,7 @@ def _engine_count(text: str) -> int:
 
 def _float_vector(model: Reader, cutter: Tokenizer, text: str) -> Floats:
     with torch.inference_mode():
-        ids = torch.tensor([cutter.encode(text).ids])
-        mean = model.encode(model.embed(ids), None)[0].mean(0).numpy()
+        mean = model.encode(torch.tensor([cutter.encode(text).ids]), None)[0].mean(0).numpy()
     return (mean / np.linalg.norm(mean)).astype(np.float32)
 
 

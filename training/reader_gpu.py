@@ -301,7 +301,7 @@ def learn_characters(model: Reader, texts: Tensor, seconds: float) -> None:
         shown = torch.where(masked & (kind > 0.9), other, shown)
         first = torch.full((MASKED_BATCH, 1), START, device=device)
         with _autocast(device):
-            states = model.encode(model.embed(torch.cat([first, shown], 1)), None)[:, 1:]
+            states = model.encode(torch.cat([first, shown], 1), None)[:, 1:]
             logits = functional.linear(turn(states[masked]), model.words.weight, bias.weight[:, 0])
             loss = functional.cross_entropy(logits.float(), true[masked])
         loss.backward()
@@ -315,7 +315,7 @@ def learn_characters(model: Reader, texts: Tensor, seconds: float) -> None:
 
 def _loss(model: Reader, x: Tensor, batch: Batch) -> Tensor:
     """Return the mean cross-entropy of start and end over the places that are open."""
-    logits = model.head(model.encode(x, batch.mask)).float()
+    logits = model.head(model.through(x, batch.mask)).float()
     logits = logits.masked_fill(~batch.open[..., None], -1e4)
     return (
         functional.cross_entropy(logits[..., 0], batch.starts)
@@ -380,7 +380,7 @@ def _spans(model: Reader, windows: Windows) -> tuple[NDArray[np.float64], NDArra
         rows = order[begin : begin + 256]
         batch = _batch(windows, rows)
         with torch.inference_mode(), _autocast(windows.ids.device):
-            logits = model.head(model.encode(model.embed(batch.ids), batch.mask)).float()
+            logits = model.head(model.encode(batch.ids, batch.mask)).float()
         starts, ends = logits[..., 0], logits[..., 1]
         none = starts[:, 0] + ends[:, 0]
         closed = ~batch.open
@@ -439,7 +439,9 @@ def learn(pack_folder: Path, out: Path, seconds: float) -> None:
     arrays = _load(pack_folder / "windows.xz")
     windows = _on(device, arrays)
     looks = {
-        name: Look(_on(device, arrays, f"{name}_"), arrays[f"{name}_owners"], arrays[f"{name}_golds"])
+        name: Look(
+            _on(device, arrays, f"{name}_"), arrays[f"{name}_owners"], arrays[f"{name}_golds"]
+        )
         for name in ("cmrc", "news", "absent")
     }
     passes = np.split(arrays["passes"].astype(np.int64), arrays["pass_ends"][:-1])

@@ -58,8 +58,12 @@ class Reader(nn.Module):
         places = torch.arange(ids.shape[1], device=ids.device)
         return self.norm(self.words(ids) + self.positions(places))
 
-    def encode(self, x: Tensor, mask: Tensor | None) -> Tensor:
+    def encode(self, ids: Tensor, mask: Tensor | None) -> Tensor:
         """Return the hidden states `(b, n, 384)`; `mask` is None where nothing is padded."""
+        return self.through(self.embed(ids), mask)
+
+    def through(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """Return what the layers make of the embeddings, `(b, n, 384)` both."""
         bias = None
         if mask is not None:
             bias = (1 - mask[:, None, None, :].to(x.dtype)) * -1e4
@@ -73,5 +77,5 @@ class Reader(nn.Module):
 
     def forward(self, ids: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return the start and the end logits, `(b, n)` each."""
-        logits = self.head(self.encode(self.embed(ids), mask))
+        logits = self.head(self.encode(ids, mask))
         return logits[..., 0], logits[..., 1]
