@@ -45,7 +45,7 @@ SHARES = (0.3, 0.34, 0.34)
 """Of the time: masked characters, and each of the two trainings on questions."""
 MASKED_RATE, MASKED_BATCH, MASKED_LENGTH = 5e-4, 192, 256
 READ_RATE, READ_BATCH = 2.5e-4, 64
-CHANGE = 0.01
+CHANGE = 0.005
 """The size of an adversarial change, in parts of the embeddings'."""
 PART = 12 * 2**20
 
