@@ -56,10 +56,10 @@ class Weights(NamedTuple):
     `training/tuning` that the transformer was not trained on.
     """
 
-    candidate: float = 0.6
-    sentence: float = 2.0
-    passage: float = 6.0
-    margin: float = 1.0
+    candidate: float = 0.1
+    sentence: float = 4.0
+    passage: float = 8.0
+    margin: float = -1.0
 
 
 class _Window(NamedTuple):
