@@ -234,7 +234,7 @@ def _relocated(item: Document | DocumentError, copy: str, place: str) -> Documen
     """Return what was read of a copy, or why it was not, as being of the place it came from."""
     if isinstance(item, Document):
         return replace(item, source=item.source.replace(copy, place))
-    return DocumentError(str(item).replace(copy, place), item.english.replace(copy, place))
+    return item.replaced(copy, place)
 
 
 def _read_format(path: Path, document_id: str, kind: Format) -> Document:

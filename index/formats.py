@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from index.errors import DocumentError
 from index.extracted import Extracted
@@ -139,7 +140,7 @@ def extract(path: Path, kind: Format) -> Extracted:
         raise _beyond(path, f"{MAX_MEMORY_BYTES >> 30} GB")
     told = json.loads(done.stdout)
     if "chinese" in told:
-        raise DocumentError(told["chinese"], told["english"])
+        raise DocumentError.from_dict(told)
     return Extracted(**{**told, "pages": tuple(told["pages"])})
 
 
@@ -161,9 +162,9 @@ def _serve(function: str) -> None:
         found = read(path)
         if len(found.text) > MAX_CHARS:
             raise _beyond(path, f"{MAX_CHARS:,}")
-        told = asdict(found)
+        told: dict[str, Any] = asdict(found)
     except DocumentError as error:
-        told = {"chinese": str(error), "english": error.english}
+        told = error.to_dict()
     sys.stdout.write(json.dumps(told))
 
 
