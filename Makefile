@@ -50,11 +50,11 @@ $(BIN)/python:
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	@[ "$$(uname -sm)" != "Linux x86_64" ] || [ -n "$(PIP_ARGS)" ] || command -v nvidia-smi >/dev/null || echo "$(CUDA_HINT)"
-	$(PIP) install -c constraints.txt $(PIP_ARGS) -e .
+	$(PIP) install -c constraints.txt $(PIP_ARGS) -e '.[formats]'
 	@touch $@
 
 $(VENV)/.testable: $(VENV)/.installed
-	$(PIP) install -c constraints.txt $(PIP_ARGS) -e '.[test,training]'
+	$(PIP) install -c constraints.txt $(PIP_ARGS) -e '.[formats,test,training]'
 	@{ $(ANY_CHROMIUM); } >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
 		{ apt-get update && apt-get install -y --no-install-recommends chromium fonts-noto-cjk; } || \
 		echo "$(NO_CHROMIUM)"
@@ -66,7 +66,7 @@ lock: BIN := .venv-lock/bin
 lock:
 	python3.11 -m venv --clear .venv-lock
 	$(PIP) install $(PIP_ARGS) torch==2.13.0
-	$(PIP) install $(PIP_ARGS) -e '.[test,training]'
+	$(PIP) install $(PIP_ARGS) -e '.[formats,test,training]'
 	{ echo '# The tested versions of everything, all extras together. Made by `make lock`.'; \
 	  echo 'audioop-lts==0.2.2'; \
 	  $(PIP) freeze --exclude-editable | sed 's/+cpu$$//'; } > constraints.txt

@@ -37,14 +37,16 @@ _MARKDOWN_HEADING = re.compile(r"^#{1,6}[ \t]+(.+?)[ \t]*#*[ \t]*$", re.MULTILIN
 _FIRST_SENTENCE = re.compile(r"[^。！？!?；;…]*[。！？!?；;…]*[”’」』）)》]*")
 
 
-def title_of(text: str, *, markdown: bool = False) -> str:
+def title_of(text: str, *, markdown: bool = False, stated: str = "") -> str:
     """Return the title that a text gives itself, at most about 40 characters.
 
-    The first heading of Markdown; else the first line that is neither navigation nor a
-    dateline, or the beginning of its first sentence.
+    The first heading of Markdown; else what is `stated` beside the text; else the first line
+    that is neither navigation nor a dateline, or the beginning of its first sentence.
     """
     if markdown and (heading := _MARKDOWN_HEADING.search(text, 0, _HEAD_CHARS)):
         return _shortened(heading[1])
+    if stated:
+        return _shortened(stated)
     lines = list(_head(text))
     chosen = next((line for line in lines if not _is_front_matter(line)), lines[0] if lines else "")
     return _shortened(chosen)

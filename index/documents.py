@@ -6,13 +6,16 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
+from index.archives import open_archive
 from index.datelines import iso_date, published, title_of
 from index.encodings import encoding_of
 from index.errors import DocumentError
+from index.formats import FORMATS, Format, check_content, extract
+from index.ignored import Ignored
 from index.records import Record
 
 UNUSABLE = re.compile(r"[\x00\ud800-\udfff]")
@@ -21,6 +24,11 @@ UNUSABLE = re.compile(r"[\x00\ud800-\udfff]")
 _MARKDOWN = frozenset({".md", ".markdown"})
 _RECORDS = frozenset({".jsonl", ".ndjson"})
 _TEXTS = frozenset({".txt", ".text"}) | _MARKDOWN
+_ARCHIVES = frozenset({".zip"})
+_READABLE = _TEXTS | _RECORDS | _ARCHIVES | FORMATS.keys()
+
+READABLE = "txt、md、jsonl、pdf、docx、pptx、html、csv 和 zip"
+READABLE_ENGLISH = "txt, md, jsonl, pdf, docx, pptx, html, csv and zip"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +38,8 @@ class Document(Record):
     `text` has its line endings made `\\n` and nothing else changed, so that code-point
     offsets into it hold for ever. `id` is stable between runs. `source` is where it came
     from (an absolute path, or path#record). `meta` holds JSON values only; `meta["published"]`
-    is an ISO date ("2019-10-29") where the text states one.
+    is an ISO date ("2019-10-29") where the text states one; `meta["pages"]` lists the offset at
+    which each page begins, where there are pages.
 
     Raises:
         DocumentError: the id or the text is blank, or holds NUL or a lone surrogate.
@@ -68,11 +77,12 @@ def read_documents(
 ) -> Iterator[Document]:
     """Yield the documents of a file, or of every readable file below a folder.
 
-    Text (.txt, .md) is one document a file, .jsonl one a line:
-    `{"text": …, "id": …, "title": …}`, where all but the text may be missing and other keys
-    become `meta`. Folders are walked in the order of their names, hidden files left out. A
-    file given by itself may have any suffix as long as it is text. What cannot be read goes
-    to `on_error` and the rest is read on.
+    Text (.txt, .md) and what has pages or tables (see `index.formats`) is one document a file,
+    .jsonl one a line: `{"text": …, "id": …, "title": …}`, where all but the text may be missing
+    and other keys become `meta`. The files of a .zip are read like those of a folder. Folders
+    are walked in the order of their names, without hidden files and those that a .gitignore or
+    .wenjuignore names. A file given by itself may have any suffix as long as it is text. What
+    cannot be read goes to `on_error` and the rest is read on.
 
     Raises:
         DocumentError: something cannot be read and there is no `on_error`.
@@ -128,46 +138,116 @@ def _read(path: Path | str) -> Iterator[Document | DocumentError]:
 def _read_folder(root: Path) -> Iterator[Document | DocumentError]:
     broken: list[OSError] = []
     empty = True
+    ignored = Ignored(root)
     for folder, subfolders, names in os.walk(root, onerror=broken.append):
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        for name in sorted(name for name in names if not name.startswith(".")):
+        ignored.enter(Path(folder))
+        paths = [Path(folder, name) for name in sorted(names) if not name.startswith(".")]
+        subfolders[:] = sorted(
+            name
+            for name in subfolders
+            if not name.startswith(".") and not ignored.folder(Path(folder, name))
+        )
+        for path in paths:
             empty = False
-            yield from _read_listed(root, Path(folder, name))
+            if not ignored.file(path):
+                yield from _read_listed(path, path.relative_to(root.parent).as_posix())
     for error in broken:
         yield _unreadable(Path(error.filename or root), error)
     if empty and not broken:
         yield DocumentError(
-            f"文件夹 {root} 里没有文件。请放入 txt、md 或 jsonl 文件。",
-            f"There are no files in the folder {root}. Put txt, md or jsonl files there.",
+            f"文件夹 {root} 里没有文件。请放入 {READABLE} 文件。",
+            f"There are no files in the folder {root}. Put {READABLE_ENGLISH} files there.",
         )
 
 
-def _read_listed(root: Path, path: Path) -> Iterator[Document | DocumentError]:
-    if path.suffix.lower() in _TEXTS | _RECORDS and path.is_file():
-        yield from _read_file(path, path.relative_to(root.parent).as_posix())
+def _read_listed(path: Path, document_id: str) -> Iterator[Document | DocumentError]:
+    if not path.is_file():  # such as a pipe, which must not be waited for
+        yield DocumentError(
+            f"跳过 {path}：不是普通文件。", f"{path} is passed over: it is no regular file."
+        )
+        return
+    if path.suffix.lower() in _READABLE:
+        yield from _read_file(path, document_id)
+        return
+    try:
+        check_content(path)  # some of what cannot be read is told better
+    except DocumentError as error:
+        yield error
+    except OSError as error:
+        yield _unreadable(path, error)
     else:
         yield DocumentError(
-            f"跳过 {path}：不支持这种文件。目前可以读取 txt、md 和 jsonl。",
+            f"跳过 {path}：不支持这种文件。目前可以读取 {READABLE}。",
             f"{path} is passed over: such files are not supported. Those that can be read are "
-            "txt, md and jsonl.",
+            f"{READABLE_ENGLISH}.",
         )
 
 
 def _read_file(path: Path, document_id: str) -> Iterator[Document | DocumentError]:
+    suffix = path.suffix.lower()
     try:
         if not path.stat().st_size:
             raise DocumentError(
                 f"{path} 是空文件。请检查它是否保存完整。",
                 f"{path} is an empty file. Check whether it was saved whole.",
             )
-        if path.suffix.lower() in _RECORDS:
+        check_content(path)
+        if suffix in _ARCHIVES:
+            yield from _read_archive(path, document_id)
+        elif suffix in _RECORDS:
             yield from _read_records(path, document_id)
+        elif kind := FORMATS.get(suffix):
+            yield _read_format(path, document_id, kind)
         else:
             yield _read_text(path, document_id)
     except DocumentError as error:
         yield error
     except OSError as error:
         yield _unreadable(path, error)
+
+
+def _read_archive(path: Path, document_id: str) -> Iterator[Document | DocumentError]:
+    """Yield the documents of an archive; archives in it are passed over."""
+    with open_archive(path) as archive:
+        names = archive.names()
+        for name in names:
+            if Path(name).suffix.lower() in _ARCHIVES:
+                yield DocumentError(
+                    f"跳过 {path} 里的 {name}：不读压缩包里的压缩包。请先解压。",
+                    f"{name} in {path} is passed over: it is an archive itself. Unpack it first.",
+                )
+                continue
+            try:
+                with archive.unpacked(name) as copy:
+                    for item in _read_listed(copy, f"{document_id}/{name}"):
+                        yield _relocated(item, str(copy), f"{path}#{name}")
+            except DocumentError as error:
+                yield error
+    if not names:
+        yield DocumentError(
+            f"{path} 里没有文件。请检查它是否为空。",
+            f"There are no files in {path}. Check whether it is empty.",
+        )
+
+
+def _relocated(item: Document | DocumentError, copy: str, place: str) -> Document | DocumentError:
+    """Return what was read of a copy, or why it was not, as being of the place it came from."""
+    if isinstance(item, Document):
+        return replace(item, source=item.source.replace(copy, place))
+    return item.replaced(copy, place)
+
+
+def _read_format(path: Path, document_id: str, kind: Format) -> Document:
+    found = extract(path, kind)
+    stated = iso_date(found.published) or published(found.text)
+    pages = {"pages": list(found.pages)} if found.pages else {}
+    return Document(
+        id=document_id,
+        title=title_of(found.text, markdown=True, stated=found.title) or path.stem,
+        text=found.text,
+        source=str(path),
+        meta={"published": stated, **pages} if stated else pages,
+    )
 
 
 def _unreadable(path: Path, error: OSError) -> DocumentError:

@@ -12,6 +12,11 @@
 Every message says what happened, where, and what to do about it, in Chinese and in English.
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Self
+
 
 class BilingualError(Exception):
     """An error that may be shown to the user: `str(error)` in Chinese, or `error.english`."""
@@ -22,6 +27,19 @@ class BilingualError(Exception):
 
     def __str__(self) -> str:
         return self.args[0]
+
+    def to_dict(self) -> dict[str, str]:
+        """Return both texts as JSON values that `from_dict` reads."""
+        return {"chinese": str(self), "english": self.english}
+
+    @classmethod
+    def from_dict(cls, told: Mapping[str, str]) -> Self:
+        """Make again the error that another process told by `to_dict`."""
+        return cls(told["chinese"], told["english"])
+
+    def replaced(self, old: str, new: str) -> Self:
+        """Return the same error with `new` for `old` in its texts."""
+        return type(self)(str(self).replace(old, new), self.english.replace(old, new))
 
 
 class IndexingError(BilingualError):

@@ -408,18 +408,26 @@ def load_reader(lang: Language = "zh") -> tuple[Reader, tuple[str, ...]]:
         return SpanScorer(), (error.english if lang == "en" else str(error),)
 
 
-def answer(question: str, *, history: Sequence[Turn] = (), **settings: Any) -> Answer:
+def answer(
+    question: str,
+    *,
+    history: Sequence[Turn] = (),
+    documents: Sequence[str] | None = None,
+    **settings: Any,
+) -> Answer:
     """Answer a question from the default library, which holds the seed article.
 
-    `settings` are those of `Settings`; `WENJU_*` variables stand behind them. The library is
-    opened once and kept for the next call.
+    `documents` are the ids of the only ones to answer from, all if None. `settings` are those
+    of `Settings`; `WENJU_*` variables stand behind them. The library is opened once and kept
+    for the next call.
 
     Raises:
         QuestionError: the question is blank or too long.
         SettingsError: a setting is unknown or impossible.
         IndexingError: the library cannot be read.
     """
-    return _chatbot(Settings.from_environment(**settings)).ask(question, history)
+    chatbot = _chatbot(Settings.from_environment(**settings))
+    return chatbot.ask(question, history, documents=documents)
 
 
 @cache

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from index.documents import Document
 from index.errors import LibraryCorrupt
@@ -90,12 +89,13 @@ def _citation(number: int, document: Document, sentence: Sentence) -> Citation:
         start=sentence.start,
         end=sentence.end,
         quote=_quote(document, sentence),
-        page=_page(document.meta.get("pages"), sentence.start),
+        page=page_of(document, sentence.start),
     )
 
 
-def _page(starts: Any, offset: int) -> int | None:
-    """Return the page that an offset is on, `starts` being the offset of each page's start."""
+def page_of(document: Document, offset: int) -> int | None:
+    """Return the page that an offset is on, from 1, or None where the document has no pages."""
+    starts = document.meta.get("pages")
     if not isinstance(starts, list):
         return None
     return max(1, sum(start <= offset for start in starts))

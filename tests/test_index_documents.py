@@ -121,7 +121,7 @@ def test_a_record_keeps_its_id_title_and_the_rest(tmp_path: Path) -> None:
 
 def test_a_file_given_by_itself_may_have_any_suffix(tmp_path: Path) -> None:
     assert [d.text for d in read_documents(write(tmp_path / "README", "说明"))] == ["说明"]
-    assert [d.text for d in read_documents(write(tmp_path / "a.csv", "甲,乙"))] == ["甲,乙"]
+    assert [d.text for d in read_documents(write(tmp_path / "a.ini", "甲,乙"))] == ["甲,乙"]
 
 
 def test_broken_lines_are_named_and_the_rest_is_kept(tmp_path: Path) -> None:
@@ -303,3 +303,15 @@ def test_a_huge_single_line_is_read_and_split_within_memory(tmp_path: Path) -> N
         capture_output=True,
     )
     assert done.returncode == 0, done.stderr.decode()
+
+
+def test_what_a_folder_says_to_ignore_is_left_out(tmp_path: Path) -> None:
+    root = tmp_path / "资料"
+    for name in ("a.txt", "b.log.txt", "草稿/c.txt", "子/d.txt", "子/b.log.txt", "子/e.txt"):
+        write(root / name, name)
+    write(root / ".gitignore", "*.log.txt\n草稿/\n# 注释\n")
+    write(root / "子" / ".wenjuignore", "/e.txt\n!b.log.txt\n")
+    documents, errors = read(root)
+    ids = ["资料/a.txt", "资料/子/b.log.txt", "资料/子/d.txt"]
+    assert ([d.id for d in documents], errors) == (ids, [])
+    assert [d.id for d in read_documents(root / "b.log.txt")] == ["b.log.txt"]

@@ -500,6 +500,29 @@ def test_files_are_added_asked_replaced_and_removed(page: Page, tmp_path: Path) 
     expect(page.locator(".wj-warning")).to_contain_text("已不在资料库里")
 
 
+def test_a_question_is_kept_to_the_documents_chosen_and_its_page_is_shown(page: Page) -> None:
+    scope = page.locator("#wj-scope")
+    expect(scope).to_have_count(0)
+    chosen = page.locator("#wj-library input[type=file]")
+    chosen.set_input_files(Path(__file__).parent / "files" / "工作报告.pdf")
+    expect(page.locator("#wj-report")).to_contain_text("已加入：工作报告.pdf")
+    ask(page, TOWN)
+    expect(last(page)).to_contain_text("100亿元")
+    scope.locator("input").click()
+    page.get_by_role("option", name="工作报告.pdf").click()
+    page.keyboard.press("Escape")
+    ask(page, "总投资多少？")
+    expect(last(page)).to_contain_text("3,850万元")
+    expect(last(page).locator("figcaption").first).to_contain_text("第 2 页")
+    last(page).locator(".wj-text .wj-cite").click()
+    expect(page.locator(".wj-where")).to_contain_text("第 2 页")
+    assert _violations(page) == []
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="移除：工作报告.pdf").click()
+    page.locator(".wj-confirm").get_by_role("button", name="移除", exact=True).click()
+    expect(scope).to_have_count(0)
+
+
 def test_examples_follow_the_library(page: Page, tmp_path: Path) -> None:
     (tmp_path / "果园.txt").write_text("青山果园今年收获苹果约500吨。", "utf-8")
     page.locator("#wj-library input[type=file]").set_input_files(tmp_path / "果园.txt")

@@ -230,6 +230,40 @@ def test_a_question_may_be_kept_to_one_document(
     assert {hit["passage"]["document_id"] for hit in hits} == {"乡.txt"}
 
 
+def test_a_document_that_is_not_there_is_wrong_use(home: Path, capsys: Captured) -> None:
+    assert run(["ask", QUESTION, "--document", "无.txt"]) == WRONG_USE
+    captured = capsys.readouterr()
+    assert "--document 的值不能用：资料库里没有文档 无.txt" in captured.err
+    assert captured.out == ""
+
+
+def test_a_page_is_told_with_its_citation(home: Path, capsys: Captured) -> None:
+    report = Path(__file__).parent / "files" / "工作报告.pdf"
+    assert run(["add", str(report)]) == ANSWERED
+    capsys.readouterr()
+    asked = ["ask", "水库除险加固工程总投资多少？", "--document", "工作报告.pdf"]
+    assert run(asked) == ANSWERED
+    captured = capsys.readouterr().out
+    assert captured.splitlines()[0] == "3,850万元"
+    assert "(工作报告.pdf 第 2 页 " in captured
+    assert run([*asked, "--json"]) == ANSWERED
+    (citation,) = json.loads(capsys.readouterr().out)["citations"]
+    assert citation["page"] == 2
+
+
+def test_an_interruption_says_that_what_is_done_is_kept(
+    home: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("index.library.DiskLibrary.add", interrupted)
+    file = tmp_path / "茶.txt"
+    file.write_text("清河乡种茶。", encoding="utf-8")
+    assert run(["add", str(file)]) == 130
+    assert "已经保存" in capsys.readouterr().err
+
+
 def test_documents_are_added_listed_and_removed(
     home: Path, tmp_path: Path, capsys: Captured
 ) -> None:

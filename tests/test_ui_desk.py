@@ -135,7 +135,7 @@ def test_a_closed_desk_has_nobody_at_work(chatbot: Patient) -> None:
 
 
 def test_an_error_is_raised_to_who_asked(chatbot: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: Any) -> Iterator[Answer]:
+    def fail(*_: Any, **__: Any) -> Iterator[Answer]:
         yield ANSWER
         raise QuestionError("不行", "no")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import chain
 from typing import Annotated, Any, NoReturn
@@ -16,16 +16,17 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from index.documents import Document, read_documents
+from index.documents import READABLE, READABLE_ENGLISH, Document, read_documents
 from index.errors import DocumentError, IndexingError
 from index.library import AddReport, rebuild_library
+from rag.answer import Chatbot
 from rag.default_library import default_folder, settings_embedder
 from rag.errors import QuestionError, RagError, SettingsError
 from rag.settings import Settings
 from ui.errors import UiError
 from ui.evaluation import evaluate_questions
 from ui.language import error_message, say
-from ui.opening import chatbot_of, embedding_bar, library_of
+from ui.opening import chatbot_of, counted, embedding_bar, library_of
 from ui.options import DeviceOption, DtypeOption, EmbedderOption, JsonFlag, LibraryOption
 from ui.terminal import show_answer, stdout, table, tell, tolerate_encodings
 from ui.usage import Command, Group, usage_message
@@ -131,12 +132,26 @@ def ask(
     if question == "-":
         question = sys.stdin.read(_LONGEST_INPUT).rstrip("\r\n")
     with chatbot_of(settings) as chatbot:
+        if document:
+            _check_documents(document, chatbot)
         answer = chatbot.ask(question, documents=document)
     if as_json:
         _print_json(answer.to_dict())
     else:
         show_answer(stdout(), answer)
     return REFUSED if answer.refused else ANSWERED
+
+
+def _check_documents(ids: Sequence[str], chatbot: Chatbot) -> None:
+    known = {each.id for each in chatbot.library.documents()}
+    if missing := [each for each in ids if each not in known]:
+        raise typer.BadParameter(
+            say(
+                f"资料库里没有文档 {missing[0]}；wenju documents 列出全部",
+                f"there is no document {missing[0]}; `wenju documents` lists them all",
+            ),
+            param_hint="--document",
+        )
 
 
 @app.command(cls=Command, help=say("打开问答网页", "open the chat page"))
@@ -214,7 +229,7 @@ def add(
         list[str],
         typer.Argument(
             metavar="PATH...",
-            help=say("txt、md、jsonl 文件或文件夹", "txt, md or jsonl files, or folders"),
+            help=say(f"{READABLE}文件，或文件夹", f"{READABLE_ENGLISH} files, or folders"),
         ),
     ],
     library: LibraryOption = None,
@@ -223,29 +238,26 @@ def add(
     dtype: DtypeOption = None,
     as_json: JsonFlag = False,
 ) -> int:
-    """Add what can be read and report the rest; 1 where something could not be read."""
+    """Add what can be read, then tell the rest; 1 where something could not be read."""
     if not all(path.strip() for path in paths):
         # An empty path would be read as the current folder.
         raise typer.BadParameter(say("路径是空的", "the path is empty"), param_hint="PATH")
     errors: list[DocumentError] = []
-
-    def note(error: DocumentError) -> None:
-        errors.append(error)
-        if len(errors) <= _SHOWN_ERRORS:
-            tell(error_message(error))
-
     settings = Settings.from_environment(
         library=library, embedder=embedder, device=device, dtype=dtype
     )
-    found = chain.from_iterable(read_documents(path, on_error=note) for path in paths)
-    report = _add(found, settings)
-    if unshown := errors[_SHOWN_ERRORS:]:
+    found = chain.from_iterable(read_documents(path, on_error=errors.append) for path in paths)
+    try:
+        report = _add(found, settings)
+    except KeyboardInterrupt:
         tell(
             say(
-                f"另有 {len(unshown)} 处读不了；--json 列出全部。",
-                f"{len(unshown)} more cannot be read; --json lists them all.",
+                "已停止。处理完的文档已经保存；再运行一次，会从这里接着做。",
+                "Stopped. The documents done so far are kept; run it again to go on from here.",
             )
         )
+        raise
+    _tell_unread(errors)
     if as_json:
         _print_json(asdict(report) | {"errors": [error_message(error) for error in errors]})
     else:
@@ -260,8 +272,22 @@ def add(
     return FAILED if errors else ANSWERED
 
 
+def _tell_unread(errors: Sequence[DocumentError]) -> None:
+    """Tell what could not be read, after all that could."""
+    for error in errors[:_SHOWN_ERRORS]:
+        tell(error_message(error))
+    if unshown := errors[_SHOWN_ERRORS:]:
+        tell(
+            say(
+                f"另有 {len(unshown)} 处读不了；--json 列出全部。",
+                f"{len(unshown)} more cannot be read; --json lists them all.",
+            )
+        )
+
+
 def _add(found: Iterator[Document], settings: Settings) -> AddReport:
     """Add documents as they are read; without a first one, no library is made for them."""
+    found = counted(found)
     first = next(found, None)
     if first is None:
         return AddReport(0, 0, 0, 0)

@@ -83,11 +83,15 @@ class Message(BaseModel):
 
 
 class CompletionRequest(BaseModel):
-    """What is read of a request; all that steers a language model is left unread."""
+    """What is read of a request; all that steers a language model is left unread.
+
+    `documents` is no field of OpenAI's: the ids of the only documents to answer from.
+    """
 
     model: str = MODEL
     messages: list[Message]
     stream: bool | None = None
+    documents: list[str] | None = None
 
     def turns(self) -> tuple[str, list[Turn]]:
         """Return the question, which is the last user message, and the turns before it.
@@ -143,7 +147,7 @@ def add_routes(app: FastAPI, desk: Desk) -> None:
     async def complete(request: Request) -> Response:
         asked = await _read(request)
         _check_model(asked.model)
-        answers = _answers(desk.ask(*asked.turns()))
+        answers = _answers(desk.ask(*asked.turns(), documents=asked.documents))
         if not asked.stream:
             return JSONResponse(_completion(await _while_there(request, _last(answers))))
         # With the first answer it is known whether the question can be asked at all.

@@ -42,8 +42,16 @@ class Desk:
         self._line: list[Asked] = []
         self._moving = threading.Lock()
 
-    def ask(self, question: str, history: Sequence[Turn] = ()) -> Asked:
+    def ask(
+        self,
+        question: str,
+        history: Sequence[Turn] = (),
+        *,
+        documents: Sequence[str] | None = None,
+    ) -> Asked:
         """Take a question, in a running event loop; what comes of it is to be closed.
+
+        `documents` are the ids of the only ones to answer from, all if None.
 
         Raises:
             TooManyPeople: all places are taken.
@@ -58,7 +66,7 @@ class Desk:
                 )
             asked = Asked(self)
             self._line.append(asked)
-        asked.work(self._workers, question, history)
+        asked.work(self._workers, question, history, documents)
         return asked
 
     def ahead(self, asked: Asked) -> int:
@@ -96,9 +104,15 @@ class Asked:
         self._left = threading.Event()
         self._told = 0
 
-    def work(self, workers: ThreadPoolExecutor, question: str, history: Sequence[Turn]) -> None:
+    def work(
+        self,
+        workers: ThreadPoolExecutor,
+        question: str,
+        history: Sequence[Turn],
+        documents: Sequence[str] | None,
+    ) -> None:
         """Have it answered by the next worker who is free."""
-        self._working = workers.submit(self._answer, question, history)
+        self._working = workers.submit(self._answer, question, history, documents)
         self._working.add_done_callback(lambda _: self._desk.leave(self))
 
     def stop(self) -> None:
@@ -136,9 +150,12 @@ class Asked:
         self._left.set()
         self._working.cancel()
 
-    def _answer(self, question: str, history: Sequence[Turn]) -> None:
+    def _answer(
+        self, question: str, history: Sequence[Turn], documents: Sequence[str] | None
+    ) -> None:
         try:
-            with closing(self._desk.chatbot.stream(question, history)) as stream:
+            streamed = self._desk.chatbot.stream(question, history, documents=documents)
+            with closing(streamed) as stream:
                 for answer in stream:
                     if self._left.is_set():
                         return

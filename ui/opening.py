@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
+from index.documents import Document
 from index.library import DiskLibrary
 from rag.answer import Chatbot
 from rag.default_library import default_library
@@ -42,6 +43,14 @@ def _opened(
 ) -> tuple[DiskLibrary, tuple[str, ...]]:
     with embedding_bar() as progress:
         return default_library(settings, create=create, lasting=lasting, progress=progress)
+
+
+def counted(documents: Iterable[Document]) -> Iterator[Document]:
+    """Yield the documents as they are read, with a bar that counts them."""
+    with progress_bar(say("正在读取", "Reading"), say("个文档", "documents")) as show:
+        for done, document in enumerate(documents, start=1):
+            show(done, None)
+            yield document
 
 
 def embedding_bar() -> AbstractContextManager[Callable[[int, int], None]]:

@@ -9,6 +9,7 @@ from zlib import crc32
 from index.documents import Document
 from index.errors import LibraryBusy, LibraryCorrupt, LibraryError, LibraryMismatch
 from index.library import Library
+from rag.citations import page_of
 from ui.language import error_message, say
 from ui.terminal import safe
 
@@ -73,9 +74,10 @@ def _offsets(document: Document, asked: dict[str, Any]) -> tuple[int, int]:
 def _position(document: Document, start: int) -> str:
     paragraph = sum(1 for _ in _PARAGRAPHS.finditer(document.text, 0, start + 1)) or 1
     percent = round(100 * start / len(document.text))
+    page = page_of(document, start)
     return say(
-        f"第 {paragraph} 段，约全文 {percent}%",
-        f"paragraph {paragraph}, about {percent}% into the text",
+        f"{f'第 {page} 页，' if page else ''}第 {paragraph} 段，约全文 {percent}%",
+        f"{f'page {page}, ' if page else ''}paragraph {paragraph}, about {percent}% into the text",
     )
 
 

@@ -155,10 +155,11 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: int
 
 
 @contextmanager
-def progress_bar(label: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+def progress_bar(label: str, unit: str) -> Iterator[Callable[[int, int | None], None]]:
     """Yield a callback of (done, total) that shows a bar with rate and time left on stderr.
 
-    The bar appears when the work takes longer than a moment, and only on a terminal.
+    A total of None is one that is not known yet. The bar appears when the work takes longer
+    than a moment, and only on a terminal.
     """
     console = stderr()
     if not console.is_terminal:
@@ -176,7 +177,7 @@ def progress_bar(label: str, unit: str) -> Iterator[Callable[[int, int], None]]:
     task = bar.add_task(label, total=None)
     begun = time.monotonic()
 
-    def show(done: int, total: int) -> None:
+    def show(done: int, total: int | None) -> None:
         bar.update(task, completed=done, total=total)
         if time.monotonic() - begun > _MOMENT_S:
             bar.start()

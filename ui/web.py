@@ -30,9 +30,13 @@ from ui.library_bar import library_bar
 from ui.page_panels import FOLDER, panel
 from ui.render import answer_html, escape, problem_html
 from ui.sources import source_around, source_slice
+from ui.terminal import safe
 from ui.uploads import MAX_FILE_MB
 
 _EXAMPLES = 4
+_MOST_TO_CHOOSE = 2_000
+"""Documents up to which they are listed to choose from; beyond, --document says which."""
+
 _SUGGESTIONS = 3
 
 _BUSY = "(...values) => { document.body.classList.add('wj-busy'); return values.slice(0, %d); }"
@@ -88,6 +92,7 @@ def build_page(desk: Desk, *, may_change: bool = True) -> gr.Blocks:
         with gr.Column(elem_id="wj-main"):
             chat = _chat()
             _feedback(chat, kept)
+            scope = gr.Dropdown(visible=False, **_scope_words())
             question = _question_box()
         panel(
             "source",
@@ -95,11 +100,13 @@ def build_page(desk: Desk, *, may_change: bool = True) -> gr.Blocks:
             server_functions=_source_functions(chatbot),
             **_source_words(),
         )
-        _asking_events(asking, kept, chat, question)
+        _asking_events(asking, kept, chat, question, scope)
         _conversation_events(kept, chat, question, header)
         page.load(partial(_restored, chatbot), kept, chat, concurrency_limit=None, **_PRIVATE)
         page.unload(asking.stop)
         shelf.changed(lambda: gr.Chatbot(examples=_examples(chatbot)), None, chat, **_PRIVATE)
+        for event in (page.load, shelf.changed):
+            event(partial(_scope, chatbot), scope, scope, concurrency_limit=None, **_PRIVATE)
         api(asking.ask, api_name="ask", concurrency_limit=None)
     return page
 
@@ -112,12 +119,18 @@ class _Asking:
         self._asked: dict[str | None, Asked] = {}
 
     async def ask(
-        self, question: str, history: list[dict[str, str]] | None = None
+        self,
+        question: str,
+        history: list[dict[str, str]] | None = None,
+        documents: list[str] | None = None,
     ) -> dict[str, Any]:
-        """Answer one question; `history` is the turns before it, as {"role", "content"}."""
+        """Answer one question; `history` is the turns before it, as {"role", "content"}.
+
+        `documents` are the ids of the only ones to answer from.
+        """
         try:
             turns = _TURNS.validate_python(history or [])
-            async with aclosing(self._desk.ask(str(question), turns)) as asked:
+            async with aclosing(self._desk.ask(str(question), turns, documents=documents)) as asked:
                 *_, answer = [step async for step in asked if isinstance(step, Answer)]
                 return answer.to_dict()
         except (IndexingError, RagError, TooManyPeople) as error:
@@ -127,14 +140,23 @@ class _Asking:
             raise gr.Error(message, print_exception=False) from error
 
     async def respond(
-        self, question: str, before: Sequence[Exchange], visitor: str | None
+        self,
+        question: str,
+        before: Sequence[Exchange],
+        documents: Sequence[str],
+        visitor: str | None,
     ) -> AsyncIterator[Exchange]:
-        """Yield the exchange as it goes on: waiting, answered in part, answered or stopped."""
+        """Yield the exchange as it goes on: waiting, answered in part, answered or stopped.
+
+        It is answered from `documents` alone where there are any.
+        """
         exchange = Exchange.begin(question)
         yield exchange
         asked: Asked | None = None
         try:
-            async with aclosing(self._desk.ask(question, conversation.turns(before))) as asked:
+            turns = conversation.turns(before)
+            taken = self._desk.ask(question, turns, documents=documents or None)
+            async with aclosing(taken) as asked:
                 self._asked[visitor] = asked
                 async for step in asked:
                     if isinstance(step, Waiting):
@@ -165,7 +187,11 @@ class _Asking:
 
 
 def _asking_events(
-    asking: _Asking, kept: gr.BrowserState, chat: gr.Chatbot, question: gr.Textbox
+    asking: _Asking,
+    kept: gr.BrowserState,
+    chat: gr.Chatbot,
+    question: gr.Textbox,
+    scope: gr.Dropdown,
 ) -> None:
     """Let every way of asking run one generator, which Stop tells to end.
 
@@ -174,7 +200,12 @@ def _asking_events(
     """
 
     async def respond(
-        text: str, before: list[Exchange], request: gr.Request, *, typed: bool = False
+        text: str,
+        before: list[Exchange],
+        within: list[str],
+        request: gr.Request,
+        *,
+        typed: bool = False,
     ) -> _Updates:
         if not text.strip():
             yield gr.skip(), gr.skip(), gr.skip()
@@ -182,31 +213,39 @@ def _asking_events(
         box = _generating(typed)
         before = before[1 - KEPT_EXCHANGES :]
         stored, messages = conversation.store(before), _messages(before)
-        async for exchange in asking.respond(text, before, request.session_hash):
+        async for exchange in asking.respond(text, before, within, request.session_hash):
             latest = [exchange]
             yield [*stored, *conversation.store(latest)], [*messages, *_messages(latest)], box
             # From now on the box may hold what the reader is about to ask next.
             box = gr.skip()
         yield gr.skip(), gr.skip(), _ready()
 
-    async def submitted(text: str, stored: _Stored, request: gr.Request) -> _Updates:
-        async for update in respond(text, conversation.load(stored), request, typed=True):
+    async def submitted(
+        text: str, stored: _Stored, within: list[str], request: gr.Request
+    ) -> _Updates:
+        async for update in respond(text, conversation.load(stored), within, request, typed=True):
             yield update
 
-    async def chosen(event: gr.SelectData, stored: _Stored, request: gr.Request) -> _Updates:
+    async def chosen(
+        event: gr.SelectData, stored: _Stored, within: list[str], request: gr.Request
+    ) -> _Updates:
         # An example is a message of Gradio's, a suggestion is its text.
         picked = event.value["text"] if isinstance(event.value, dict) else event.value
-        async for update in respond(str(picked), conversation.load(stored), request):
+        async for update in respond(str(picked), conversation.load(stored), within, request):
             yield update
 
-    async def retried(event: gr.RetryData, stored: _Stored, request: gr.Request) -> _Updates:
+    async def retried(
+        event: gr.RetryData, stored: _Stored, within: list[str], request: gr.Request
+    ) -> _Updates:
         exchanges, at = conversation.load(stored), _exchange_of(event.index)
-        async for update in respond(exchanges[at].question, exchanges[:at], request):
+        async for update in respond(exchanges[at].question, exchanges[:at], within, request):
             yield update
 
-    async def edited(event: gr.EditData, stored: _Stored, request: gr.Request) -> _Updates:
+    async def edited(
+        event: gr.EditData, stored: _Stored, within: list[str], request: gr.Request
+    ) -> _Updates:
         exchanges, at = conversation.load(stored), _exchange_of(event.index)
-        async for update in respond(str(event.value), exchanges[:at], request):
+        async for update in respond(str(event.value), exchanges[:at], within, request):
             yield update
 
     def failed(stored: _Stored) -> tuple[Any, ...]:
@@ -216,11 +255,11 @@ def _asking_events(
     outputs = [kept, chat, question]
     common: dict[str, Any] = {"concurrency_limit": None, "trigger_mode": "once", **_PRIVATE}
     for event in (
-        question.submit(submitted, [question, kept], outputs, js=_BUSY % 2, **common),
-        chat.example_select(chosen, kept, outputs, js=_BUSY % 1, **common),
-        chat.option_select(chosen, kept, outputs, js=_BUSY % 1, **common),
-        chat.retry(retried, kept, outputs, js=_BUSY % 1, **common),
-        chat.edit(edited, kept, outputs, js=_BUSY % 1, **common),
+        question.submit(submitted, [question, kept, scope], outputs, js=_BUSY % 3, **common),
+        chat.example_select(chosen, [kept, scope], outputs, js=_BUSY % 2, **common),
+        chat.option_select(chosen, [kept, scope], outputs, js=_BUSY % 2, **common),
+        chat.retry(retried, [kept, scope], outputs, js=_BUSY % 2, **common),
+        chat.edit(edited, [kept, scope], outputs, js=_BUSY % 2, **common),
     ):
         event.failure(failed, kept, outputs, **_PRIVATE).then(None, js=_IDLE)
         event.success(None, js=_IDLE)
@@ -353,6 +392,26 @@ def _reply(exchange: Exchange) -> str:
 def _exchange_of(message: Any) -> int:
     """Return which exchange a message of the chat belongs to."""
     return int(message) // 2
+
+
+def _scope(chatbot: Chatbot, chosen: list[str] | None) -> gr.Dropdown:
+    """Return the choice of documents to answer from, where there is one to make."""
+    known = {document.id: document.title for document in chatbot.library.documents()}
+    return gr.Dropdown(
+        choices=[(f"{safe(title)} ({safe(name)})", name) for name, title in known.items()],
+        value=[name for name in chosen or [] if name in known],
+        visible=1 < len(known) <= _MOST_TO_CHOOSE,
+    )
+
+
+def _scope_words() -> dict[str, Any]:
+    return {
+        "label": say("只问这些文档（不选则问全部）", "Ask these documents only (none chosen: all)"),
+        "choices": [],
+        "value": [],
+        "multiselect": True,
+        "elem_id": "wj-scope",
+    }
 
 
 def _examples(chatbot: Chatbot) -> list[Any]:

@@ -1,0 +1,49 @@
+"""Ignore rules: which files of a folder its .gitignore and .wenjuignore leave out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pathspec import GitIgnoreSpec
+
+RULE_FILES = (".gitignore", ".wenjuignore")
+
+
+class Ignored:
+    """The rules of a folder and those below it, as Git reads them: the innermost decide."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._rules: dict[Path, GitIgnoreSpec] = {}
+
+    def enter(self, folder: Path) -> None:
+        """Read the rules of a folder, before anything in it is asked about.
+
+        Raises:
+            OSError: they cannot be read.
+        """
+        lines: list[str] = []
+        for name in RULE_FILES:
+            rules = folder / name
+            if rules.is_file():
+                lines += rules.read_text("utf-8", errors="replace").splitlines()
+        if lines:
+            self._rules[folder] = GitIgnoreSpec.from_lines(lines)
+
+    def file(self, path: Path) -> bool:
+        """Tell whether a file is left out."""
+        return self._ignored(path, "")
+
+    def folder(self, path: Path) -> bool:
+        """Tell whether a folder is left out, with all in it."""
+        return self._ignored(path, "/")
+
+    def _ignored(self, path: Path, end: str) -> bool:
+        for folder in path.parents:
+            if rules := self._rules.get(folder):
+                found = rules.check_file(path.relative_to(folder).as_posix() + end)
+                if found.include is not None:
+                    return found.include
+            if folder == self._root:
+                break
+        return False

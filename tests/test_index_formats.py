@@ -1,0 +1,407 @@
+"""Files of every format, made by real programs, against their text; and hostile ones, refused."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+import time
+import zipfile
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from letters import LetterEmbedder
+
+from index import archives, formats, html, office, pdf
+from index.documents import Document, read_documents
+from index.errors import DocumentError
+from index.formats import FORMATS, Format, extract
+from index.library import open_library
+from index.passages import split_document
+from index.tables import lines_of
+from rag.citations import cite
+
+FILES = Path(__file__).parent / "files"
+EXPECTED = sorted((FILES / "expected").iterdir())
+
+
+def read(path: Path) -> tuple[list[Document], list[str]]:
+    errors: list[DocumentError] = []
+    found = list(read_documents(path, on_error=errors.append))
+    return found, [str(error) for error in errors]
+
+
+def only(path: Path) -> Document:
+    (document,) = read_documents(path)
+    return document
+
+
+def error_of(path: Path) -> str:
+    documents, errors = read(path)
+    assert documents == []
+    (error,) = errors
+    assert str(path) in error
+    assert "请" in error
+    return error
+
+
+@pytest.fixture
+def no_leftovers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of temporary files, which a test must leave empty."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def write_zip(path: Path, members: dict[str, bytes | str]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, content in members.items():
+            packed.writestr(name, content)
+    return path
+
+
+# What real programs make
+
+
+@pytest.mark.parametrize("expected", EXPECTED, ids=lambda path: path.stem)
+def test_the_text_of_a_file_is_what_a_reader_sees(expected: Path) -> None:
+    """Compare text and pages with what is expected, where a form feed begins each new page."""
+    document = only(FILES / expected.stem)
+    pages = document.meta.get("pages", [0])
+    cuts = [*pages, len(document.text)]
+    shown = [document.text[start:end] for start, end in pairwise(cuts)]
+    assert "\f".join(shown) == expected.read_text("utf-8")
+    assert pages[0] == 0
+
+
+@pytest.mark.parametrize("expected", EXPECTED, ids=lambda path: path.stem)
+def test_passages_are_verbatim_and_stand_under_their_headings(expected: Path) -> None:
+    document = only(FILES / expected.stem)
+    passages = split_document(document)
+    assert all(document.text[p.start : p.end] == p.text for p in passages)
+    headings = {p.heading for p in passages}
+    lines = [line for line in document.text.splitlines() if line.startswith("#")]
+    assert headings - {""} <= {line.lstrip("# ") for line in lines}
+    assert not any(line.startswith("#") for line in headings)
+
+
+def test_a_citation_carries_the_page_of_its_quote_through_the_library(
+    tmp_path: Path, letters: LetterEmbedder
+) -> None:
+    report = only(FILES / "工作报告.pdf")
+    with open_library(tmp_path / "库", letters) as library:
+        library.add([report])
+        kept = library.document("工作报告.pdf")
+        passages = library.passages("工作报告.pdf")
+    pages: dict[str, int | None] = {}
+    for passage in passages:
+        for sentence in passage.sentences():
+            (claim,) = cite([(sentence.text, kept, sentence)])
+            (citation,) = claim.citations
+            assert kept.text[citation.start : citation.end] == citation.quote
+            pages[citation.quote] = citation.page
+    assert pages["# 清河县2022年工作报告"] == 1
+    assert next(page for quote, page in pages.items() if quote.startswith("2021年，")) == 2
+    # This sentence begins on one page and ends on the next.
+    assert next(page for quote, page in pages.items() if "总投资3,850万元" in quote) == 2
+    assert next(page for quote, page in pages.items() if "一万九千亩" in quote) == 3
+    assert pages["乡镇：石桥镇，人口（人）：52,300，茶园（亩）：11,200"] == 3
+    (heading,) = {p.heading for p in passages if "一万九千亩" in p.text}
+    assert heading == "二、水利建设"
+
+
+def test_titles_and_dates_are_found() -> None:
+    documents, _ = read(FILES)
+    told = {d.id.removeprefix("files/"): (d.title, d.meta.get("published")) for d in documents}
+    assert told["工作报告.pdf"] == ("清河县2022年工作报告", None)
+    assert told["新闻.html"] == told["新闻.pdf"] == ("石桥镇举办插秧节", "2023-05-18")
+    assert told["通讯录.csv"][0] == "通讯录"
+    assert told["招商推介.pptx"][0] == "茶产业招商推介"
+
+
+def test_a_page_without_a_heading_has_the_title_of_its_head(tmp_path: Path) -> None:
+    path = tmp_path / "a.html"
+    path.write_text("<title>采购公告 - 某网</title><p>今天下午三点开标。</p>", "utf-8")
+    assert only(path).title == "采购公告"
+
+
+def test_the_files_of_an_archive_are_read_like_those_of_a_folder(no_leftovers: Path) -> None:
+    documents, errors = read(FILES / "资料.zip")
+    assert errors == []
+    ids = ["资料.zip/说明.txt", "资料.zip/采购方案.docx", "资料.zip/附件/通讯录.csv"]
+    assert [d.id for d in documents] == ids
+    assert documents[1].source == f"{FILES / '资料.zip'}#采购方案.docx"
+    assert documents[1].text == only(FILES / "采购方案.docx").text
+    assert list(no_leftovers.iterdir()) == []
+
+
+def test_chinese_names_of_old_archives_are_read(tmp_path: Path) -> None:
+    """Read names in GB18030, which archives of Chinese Windows have and do not declare."""
+    path = write_zip(tmp_path / "a.zip", {"aaaa.txt": "正文"})
+    path.write_bytes(path.read_bytes().replace(b"aaaa.txt", "通知.txt".encode("gb18030")))
+    assert [d.id for d in read_documents(path)] == ["a.zip/通知.txt"]
+
+
+def test_what_cannot_be_read_of_an_archive_is_named_and_the_rest_is_kept(tmp_path: Path) -> None:
+    members = {
+        "好.txt": "正文",
+        "图.png": b"\x89PNG\0",
+        "内.zip": b"PK",
+        "坏.pdf": b"%PDF-1.7 broken",
+        ".隐藏.txt": "密",
+        "__MACOSX/好.txt": "密",
+    }
+    path = write_zip(tmp_path / "a.zip", members)
+    documents, errors = read(path)
+    assert [d.id for d in documents] == ["a.zip/好.txt"]
+    assert [any(name in e for e in errors) for name in ("图.png", "内.zip", "坏.pdf")] == [True] * 3
+    assert len(errors) == 3
+    assert all(str(tempfile.gettempdir()) + "/wenju-" not in error for error in errors)
+
+
+@pytest.mark.parametrize(
+    ("rows", "lines"),
+    [
+        ([["项目", "金额", "年份"], ["路", "5万", "2020"]], ["项目：路，金额：5万，年份：2020"]),
+        ([["", "甲", "乙"], ["高", "1", ""]], ["高，甲：1"]),
+        ([["姓名", "周敏"], ["电话", "123"]], ["姓名：周敏", "电话：123"]),
+        ([["1", "2", "3"], ["4", "5", "6"]], ["1，2，3", "4，5，6"]),
+        ([["一 \n 行"], [""], []], ["一 行"]),
+        ([], []),
+    ],
+)
+def test_rows_become_lines_that_say_what_they_mean(rows: list[list[str]], lines: list[str]) -> None:
+    assert list(lines_of(rows)) == lines
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030", "big5"])
+def test_a_page_is_read_in_the_encoding_that_it_declares_or_has(
+    encoding: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.html"
+    text = "臺灣鐵路管理局的車站之一，位於臺北市中心。"
+    for declared in (f'<meta charset="{encoding}">', "", '<meta charset="nonsense">'):
+        path.write_bytes(f"{declared}<p>{text}</p>".encode(encoding))
+        assert only(path).text == text
+
+
+def test_menus_and_banners_of_pages_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "a.htm"
+    links = "".join(f"<li><a href='/{n}'>栏目{n}</a></li>" for n in range(5))
+    path.write_text(
+        f"<body><ul>{links}</ul><div id=cookieConsent class='cookie-consent'>接受</div>"
+        "<div style='display:none'>藏</div><div role=navigation>导航</div>"
+        "<p>正文第一段有一个<a href=x>链接</a>。</p><script>x</script><!-- 注释 --></body>",
+        "utf-8",
+    )
+    assert only(path).text == "正文第一段有一个链接。"
+
+
+# Hostile and broken files
+
+
+def test_a_scan_and_an_encrypted_file_are_told() -> None:
+    assert "扫描件" in error_of(FILES / "扫描件.pdf")
+    assert "密码" in error_of(FILES / "加密.pdf")
+
+
+@pytest.mark.parametrize("name", ["工作报告.docx", "招商推介.pptx", "资料.zip"])
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.95])
+def test_a_truncated_file_is_told(name: str, share: float, tmp_path: Path) -> None:
+    whole = (FILES / name).read_bytes()
+    path = tmp_path / name
+    path.write_bytes(whole[: int(len(whole) * share)])
+    assert "损坏" in error_of(path)
+
+
+def test_a_pdf_that_is_cut_off_at_its_head_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.pdf"
+    path.write_bytes((FILES / "工作报告.pdf").read_bytes()[:300])
+    assert "损坏" in error_of(path)
+
+
+@pytest.mark.parametrize("suffix", [*FORMATS, ".zip", ".txt", ".jsonl"])
+def test_an_empty_file_is_told(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"空{suffix}"
+    path.touch()
+    assert "是空文件" in error_of(path)
+
+
+@pytest.mark.parametrize("name", ["工作报告.pdf", "工作报告.docx"])
+@pytest.mark.parametrize("suffix", [".txt", ".html", ".csv", ".md", ".jsonl", ".pptx"])
+def test_a_renamed_file_is_told(name: str, suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"改名{suffix}"
+    path.write_bytes((FILES / name).read_bytes())
+    error = error_of(path)
+    assert "内容" in error or "损坏" in error
+
+
+@pytest.mark.parametrize("suffix", [".pdf", ".docx", ".pptx"])
+def test_text_under_another_name_is_told(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a{suffix}"
+    path.write_text("只是文字", "utf-8")
+    assert f"内容不是 {suffix[1:]}" in error_of(path)
+
+
+@pytest.mark.parametrize(("suffix", "wanted"), [(".doc", "docx"), (".ppt", "pptx")])
+def test_old_office_files_are_told_what_to_become(suffix: str, wanted: str, tmp_path: Path) -> None:
+    path = tmp_path / f"旧{suffix}"
+    path.write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600))
+    assert f"另存为 {wanted}" in error_of(path)
+    documents, (error,) = read(tmp_path)
+    assert (documents, f"另存为 {wanted}" in error) == ([], True)
+
+
+def altered(name: str, path: Path, members: dict[str, bytes]) -> Path:
+    """Copy a package with some of its parts replaced or added."""
+    with zipfile.ZipFile(FILES / name) as whole:
+        parts = {each: whole.read(each) for each in whole.namelist()}
+    return write_zip(path, {**parts, **members})
+
+
+def test_macros_are_refused(tmp_path: Path) -> None:
+    path = altered("工作报告.docx", tmp_path / "a.docx", {"word/vbaProject.bin": b"x"})
+    assert "宏" in error_of(path)
+    named = tmp_path / "b.docm"
+    named.write_bytes(path.read_bytes())
+    assert "宏" in error_of(named)
+
+
+def test_entities_are_refused(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("机密")
+    body = (
+        f'<?xml version="1.0"?><!DOCTYPE w [<!ENTITY x SYSTEM "{secret.as_uri()}">]>'
+        '<w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main">'
+        "<w:body><w:p><w:r><w:t>&x;</w:t></w:r></w:p></w:body></w:document>"
+    )
+    path = altered("工作报告.docx", tmp_path / "a.docx", {"word/document.xml": body.encode()})
+    assert "实体" in error_of(path)
+
+
+def test_an_html_page_reads_no_other_file(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("机密")
+    path = tmp_path / "a.html"
+    path.write_text(
+        f'<!DOCTYPE html [<!ENTITY x SYSTEM "{secret.as_uri()}">]><p>公开&x;</p>'
+        f'<iframe src="{secret.as_uri()}"></iframe>',
+        "utf-8",
+    )
+    assert "机密" not in only(path).text
+
+
+def test_what_unpacks_to_a_gigabyte_is_refused_at_once(tmp_path: Path, no_leftovers: Path) -> None:
+    zeros = tmp_path / "零.txt"
+    with zeros.open("wb") as file:
+        file.truncate(1_000_000_000)
+    bomb = tmp_path / "炸弹.zip"
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
+        packed.write(zeros, "零.txt")
+        packed.write(zeros, "word/document.xml")
+    zeros.unlink()
+    begun = time.monotonic()
+    assert "MB" in error_of(bomb)
+    package = bomb.rename(tmp_path / "炸弹.docx")
+    assert "MB" in error_of(package)
+    assert time.monotonic() - begun < 10
+    assert list(no_leftovers.iterdir()) == []
+
+
+def test_an_archive_that_lies_about_its_size_is_cut_off(tmp_path: Path, no_leftovers: Path) -> None:
+    path = write_zip(tmp_path / "a.zip", {"a.txt": "正" * 1_000_000})
+    lied = path.read_bytes().replace((3_000_000).to_bytes(4, "little"), (9).to_bytes(4, "little"))
+    path.write_bytes(lied)
+    documents, errors = read(path)
+    assert (documents, len(errors)) == ([], 1)
+    assert list(no_leftovers.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["../外.txt", "/外.txt", "a/../../外.txt", "..\\外.txt", "C:外.txt"]
+)
+def test_paths_that_lead_out_of_an_archive_are_refused(
+    name: str, tmp_path: Path, no_leftovers: Path
+) -> None:
+    path = write_zip(tmp_path / "a.zip", {"好.txt": "正文", name: "外"})
+    assert "指向压缩包以外" in error_of(path)
+    assert list(no_leftovers.iterdir()) == []
+    assert not (tmp_path / "外.txt").exists()
+
+
+def test_a_link_in_an_archive_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    link = zipfile.ZipInfo("链.txt")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(path, "w") as packed:
+        packed.writestr(link, "/etc/passwd")
+    assert "指向压缩包以外" in error_of(path)
+
+
+def test_an_archive_of_too_many_files_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archives, "MAX_MEMBERS", 2)
+    path = write_zip(tmp_path / "a.zip", {f"{n}.txt": "文" for n in range(3)})
+    assert "3 个文件" in error_of(path)
+
+
+def test_an_html_page_nested_too_deep_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.html"
+    path.write_text("<div>" * 100_000 + "正文", "utf-8")
+    error = error_of(path)
+    assert "嵌套" in error or "限度" in error
+
+
+def test_a_pdf_of_a_million_pages_is_refused(tmp_path: Path) -> None:
+    kids = b"3 0 R " * 1000
+    path = tmp_path / "a.pdf"
+    path.write_bytes(
+        b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n"
+        b"2 0 obj<</Type/Pages/Count 1000000/Kids[" + kids + b"]>>endobj\n"
+        b"3 0 obj<</Type/Pages/Parent 2 0 R/Count 1000/Kids[" + b"4 0 R " * 1000 + b"]>>endobj\n"
+        b"4 0 obj<</Type/Page/Parent 3 0 R/MediaBox[0 0 9 9]>>endobj\n"
+        b"trailer<</Root 1 0 R>>\n%%EOF"
+    )
+    begun = time.monotonic()
+    assert "1,000,000 页" in error_of(path)
+    assert time.monotonic() - begun < 20
+
+
+def test_a_file_that_takes_too_long_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(formats, "MAX_SECONDS", 1)
+    slow = tmp_path / "slow"
+    slow.write_text("#!/bin/sh\nexec sleep 30\n")
+    slow.chmod(0o755)
+    begun = time.monotonic()
+    with pytest.raises(DocumentError, match="1 s"):
+        extract(slow, Format("slow", "subprocess:check_call", "csv", ""))
+    assert time.monotonic() - begun < 10
+
+
+@pytest.mark.skipif(os.uname().sysname != "Linux", reason="only Linux keeps the limit")
+def test_a_file_that_takes_too_much_memory_is_given_up(tmp_path: Path) -> None:
+    hungry = tmp_path / "hungry"
+    hungry.write_text("'x' * (4 << 30)")
+    with pytest.raises(DocumentError, match="3 GB"):
+        extract(hungry, Format("hungry", "runpy:run_path", "csv", ""))
+
+
+@pytest.mark.parametrize("suffix", [".pdf", ".docx", ".pptx", ".html"])
+def test_a_missing_parser_says_how_to_get_it(suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formats, "find_spec", lambda _: None)
+    (path,) = [p for p in FILES.glob(f"*{suffix}") if p.stem in ("工作报告", "招商推介", "新闻")][
+        :1
+    ]
+    error = error_of(path)
+    assert "wenju[formats]" in error
+    assert FORMATS[suffix].package in error
+
+
+def test_limits_are_what_the_messages_say() -> None:
+    assert (pdf.MAX_PAGES, html.MAX_DEPTH) == (5_000, 200)
+    assert office.MAX_UNPACKED_BYTES < archives.MAX_UNPACKED_BYTES
