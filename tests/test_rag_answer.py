@@ -537,7 +537,10 @@ def test_answer_works_with_nothing_else_said(python: Python, tmp_path: Path) -> 
         "import json, types\n"
         "from rag import answer\n"
         "assert isinstance(answer, types.FunctionType)\n"
-        "found = answer('教育小镇计划总投资是多少？', threshold=0)\n"
+        "question = '教育小镇计划总投资是多少？'\n"
+        "found = answer(question, threshold=0)\n"
+        "assert answer(question, threshold=0, documents=['article.txt']).text == found.text\n"
+        "assert answer(question, threshold=0, documents=['别的.txt']).refused\n"
         "print(json.dumps(found.to_dict()))\n"
         "import sys; print(*sorted({m.split('.')[0] for m in sys.modules}))"
     )

@@ -137,6 +137,26 @@ def test_a_stream_is_server_sent_events(address: str) -> None:
     assert {event["object"] for event in events(found.text)} == {"chat.completion.chunk"}
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_question_may_be_kept_to_some_documents(address: str, *, stream: bool) -> None:
+    def found_in(*documents: str) -> set[str]:
+        body = {"messages": [user(QUESTION)], "documents": documents, "stream": stream}
+        told = post(address, body)
+        assert told.status_code == 200
+        answer = (events(told.text)[-1] if stream else told.json())["wenju"]
+        return {hit.passage.document_id for hit in Answer.from_dict(answer).hits}
+
+    assert found_in("甲.txt", "乙.txt") == {"甲.txt", "乙.txt"}
+    assert found_in("乙.txt") == {"乙.txt"}
+    assert found_in("没有.txt") == set()
+
+
+def test_documents_are_a_list_of_names(address: str) -> None:
+    told = post(address, {"messages": [user(QUESTION)], "documents": 3})
+    assert told.status_code == 400
+    assert "documents" in told.json()["error"]["message"]
+
+
 def test_the_turns_before_complete_a_follow_up(address: str) -> None:
     found = asked(
         address,
