@@ -35,7 +35,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 from index.documents import Document
 from index.fold import fold
@@ -48,11 +47,15 @@ from training.reader_model import (
     END,
     INNER,
     LAYERS,
+    MAX_ANSWER,
+    MAX_LENGTH,
     PADDING,
     START,
     UNKNOWN,
     WIDTH,
     Reader,
+    adamw,
+    span_loss,
 )
 
 TUNING = Path(__file__).parent / "tuning"
@@ -69,10 +72,8 @@ SIZES = (200, 150, 250)
 HEADERS = 600
 """Made-up headers in a pass."""
 LATIN_PIECES = 12_000
-MAX_LENGTH = 320
 MAX_QUESTION = 80
 MAX_HEADING = 40
-MAX_ANSWER = 80
 
 Floats = NDArray[np.float32]
 
@@ -726,11 +727,7 @@ def batches(material: Material, size: int) -> Iterator[list[Window]]:
 def loss_of(model: Reader, batch: Batch) -> Tensor:
     """Return the mean cross-entropy of start and end over the places allowed."""
     starts, ends = model(batch.ids, batch.mask)
-    closed = ~batch.allowed
-    return (
-        functional.cross_entropy(starts.float().masked_fill(closed, -1e4), batch.starts)
-        + functional.cross_entropy(ends.float().masked_fill(closed, -1e4), batch.ends)
-    ) / 2
+    return span_loss(starts, ends, batch.allowed, batch.starts, batch.ends)
 
 
 class Span(NamedTuple):
@@ -883,16 +880,7 @@ class Trainer:
         self.vocabulary = Vocabulary(folder / "vocabulary.txt")
         self.model = Reader(len(self.vocabulary))
         self.model.load_state_dict(torch.load(folder / "start.pt"))
-        self.optimizer = torch.optim.AdamW(
-            [
-                {"params": [p for p in self.model.parameters() if p.dim() > 1]},
-                {"params": [p for p in self.model.parameters() if p.dim() == 1], "weight_decay": 0},
-            ],
-            lr=peak,
-            betas=(0.9, 0.98),
-            weight_decay=0.01,
-            fused=True,
-        )
+        self.optimizer = adamw(self.model.parameters(), peak)
         self.started, self.step = time.time(), 0
 
     def resume(self) -> None:

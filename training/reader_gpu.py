@@ -23,7 +23,6 @@ from __future__ import annotations
 import argparse
 import json
 import lzma
-import random
 import time
 from collections.abc import Iterator, Sequence
 from io import BytesIO
@@ -36,11 +35,19 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.reader_model import END, PADDING, START, WIDTH, Reader
+from training.reader_model import (
+    END,
+    MAX_ANSWER,
+    MAX_LENGTH,
+    PADDING,
+    START,
+    WIDTH,
+    Reader,
+    adamw,
+    span_loss,
+)
 
 PASSES = 6
-LONGEST = 320
-MAX_SPAN = 80
 SHARES = (0.3, 0.34, 0.34)
 """Of the time: masked characters, and each of the two trainings on questions."""
 MASKED_RATE, MASKED_BATCH, MASKED_LENGTH = 5e-4, 192, 256
@@ -179,7 +186,7 @@ class Windows(NamedTuple):
     """Windows as tensors on the device; `lengths` on the host, for batches of like length."""
 
     ids: Tensor
-    """`(count, LONGEST)`, padded."""
+    """`(count, MAX_LENGTH)`, padded."""
     lengths: NDArray[np.int64]
     long: Tensor
     firsts: Tensor
@@ -189,8 +196,8 @@ class Windows(NamedTuple):
 
 def _on(device: torch.device, arrays: dict[str, NDArray[Any]], prefix: str = "") -> Windows:
     lengths = arrays[prefix + "lengths"].astype(np.int64)
-    table = np.full((len(lengths), LONGEST), PADDING, np.int16)
-    table[np.arange(LONGEST) < lengths[:, None]] = arrays[prefix + "ids"].astype(np.int16)
+    table = np.full((len(lengths), MAX_LENGTH), PADDING, np.int16)
+    table[np.arange(MAX_LENGTH) < lengths[:, None]] = arrays[prefix + "ids"].astype(np.int16)
     rest = [
         torch.from_numpy(arrays[prefix + name].astype(np.int64)).to(device)
         for name in ("lengths", "firsts", "starts", "ends")
@@ -210,7 +217,7 @@ class Batch(NamedTuple):
 def _batch(windows: Windows, rows: NDArray[np.int64]) -> Batch:
     longest = -(-int(windows.lengths[rows].max()) // 16) * 16
     at = torch.from_numpy(rows).to(windows.ids.device)
-    ids = windows.ids[at, : min(longest, LONGEST)].long()
+    ids = windows.ids[at, : min(longest, MAX_LENGTH)].long()
     places = torch.arange(ids.shape[1], device=ids.device)
     inside = (places >= windows.firsts[at, None]) & (places < windows.long[at, None] - 1)
     return Batch(
@@ -245,16 +252,7 @@ class Learner:
     def __init__(self, modules: Sequence[nn.Module], peak: float, seconds: float) -> None:
         parameters = [p for module in modules for p in module.parameters()]
         self.parameters, self.peak, self.seconds = parameters, peak, seconds
-        self.optimizer = torch.optim.AdamW(
-            [
-                {"params": [p for p in parameters if p.dim() > 1]},
-                {"params": [p for p in parameters if p.dim() == 1], "weight_decay": 0},
-            ],
-            lr=peak,
-            betas=(0.9, 0.98),
-            weight_decay=0.01,
-            fused=True,
-        )
+        self.optimizer = adamw(parameters, peak)
         self.begun, self.steps = time.monotonic(), 0
 
     def fraction(self) -> float:
@@ -314,13 +312,9 @@ def learn_characters(model: Reader, texts: Tensor, seconds: float) -> None:
 
 
 def _loss(model: Reader, x: Tensor, batch: Batch) -> Tensor:
-    """Return the mean cross-entropy of start and end over the places that are open."""
-    logits = model.head(model.through(x, batch.mask)).float()
-    logits = logits.masked_fill(~batch.open[..., None], -1e4)
-    return (
-        functional.cross_entropy(logits[..., 0], batch.starts)
-        + functional.cross_entropy(logits[..., 1], batch.ends)
-    ) / 2
+    """Return the loss of a batch whose embeddings are `x`."""
+    logits = model.head(model.through(x, batch.mask))
+    return span_loss(logits[..., 0], logits[..., 1], batch.open, batch.starts, batch.ends)
 
 
 def learn_reading(
@@ -388,7 +382,7 @@ def _spans(model: Reader, windows: Windows) -> tuple[NDArray[np.float64], NDArra
         starts, ends = starts.masked_fill(closed, -1e4), ends.masked_fill(closed, -1e4)
         sums = starts[:, :, None] + ends[:, None, :]
         near = torch.ones(sums.shape[1:], dtype=torch.bool, device=sums.device)
-        sums = sums.masked_fill(~(near.triu() & near.tril(MAX_SPAN - 1)), -1e9)
+        sums = sums.masked_fill(~(near.triu() & near.tril(MAX_ANSWER - 1)), -1e9)
         best = sums.flatten(1).max(1)
         scores[rows] = (best.values - none).cpu().numpy()
         at = best.indices.cpu().numpy()
@@ -434,7 +428,6 @@ def learn(pack_folder: Path, out: Path, seconds: float) -> None:
     begun = time.monotonic()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(0)
-    random.seed(0)
     torch.backends.cuda.matmul.allow_tf32 = True
     arrays = _load(pack_folder / "windows.xz")
     windows = _on(device, arrays)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -9,6 +11,10 @@ from torch.nn import functional
 WIDTH, LAYERS, HEADS, INNER, EPSILON = 384, 12, 12, 1536, 1e-12
 START, PADDING, END, UNKNOWN = range(4)
 DROPOUT = 0.1
+MAX_LENGTH = 320
+"""Tokens of a window."""
+MAX_ANSWER = 80
+"""Tokens of an answer."""
 
 
 class Layer(nn.Module):
@@ -79,3 +85,24 @@ class Reader(nn.Module):
         """Return the start and the end logits, `(b, n)` each."""
         logits = self.head(self.encode(ids, mask))
         return logits[..., 0], logits[..., 1]
+
+
+def span_loss(starts: Tensor, ends: Tensor, allowed: Tensor, start: Tensor, end: Tensor) -> Tensor:
+    """Return the mean cross-entropy of start and end over the places allowed.
+
+    Logits and `allowed` are `(b, n)`, the right places `(b,)`.
+    """
+    return (
+        functional.cross_entropy(starts.float().masked_fill(~allowed, -1e4), start)
+        + functional.cross_entropy(ends.float().masked_fill(~allowed, -1e4), end)
+    ) / 2
+
+
+def adamw(parameters: Iterable[nn.Parameter], rate: float) -> torch.optim.AdamW:
+    """Return the optimiser of every training; norms and biases do not decay."""
+    every = list(parameters)
+    groups = [
+        {"params": [p for p in every if p.dim() > 1]},
+        {"params": [p for p in every if p.dim() == 1], "weight_decay": 0},
+    ]
+    return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
