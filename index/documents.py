@@ -163,7 +163,8 @@ def _read_folder(root: Path) -> Iterator[Document | DocumentError]:
 def _read_listed(path: Path, document_id: str) -> Iterator[Document | DocumentError]:
     if not path.is_file():  # such as a pipe, which must not be waited for
         yield DocumentError(
-            f"跳过 {path}：不是普通文件。", f"{path} is passed over: it is no regular file."
+            f"跳过 {path}：不是普通文件。请先把内容存成文件。",
+            f"{path} is passed over: it is no regular file. Save what it holds as one.",
         )
         return
     if path.suffix.lower() in _READABLE:

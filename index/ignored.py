@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pathspec import GitIgnoreSpec
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
 
 RULE_FILES = (".gitignore", ".wenjuignore")
 
@@ -28,6 +30,8 @@ class Ignored:
             if rules.is_file():
                 lines += rules.read_text("utf-8", errors="replace").splitlines()
         if lines:
+            from pathspec import GitIgnoreSpec  # noqa: PLC0415 - asking a question needs none
+
             self._rules[folder] = GitIgnoreSpec.from_lines(lines)
 
     def file(self, path: Path) -> bool:

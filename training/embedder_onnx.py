@@ -184,9 +184,7 @@ def check() -> None:
     Raises:
         ValueError: they cut or embed otherwise.
     """
-    source = read_installed()
-    kept = kept_pieces([piece for piece, _ in source.pieces])
-    whole, cut = tokenizer(source), tokenizer(_cut(source, kept))
+    kept, whole, cut = _tokenizers()
     model = float_model(kept)
     texts = _texts()
     if different := [text for text in texts if not _cut_alike(text, whole, cut, kept)]:
@@ -203,14 +201,20 @@ def check() -> None:
             raise ValueError(f"the files embed otherwise than {name}")
 
 
+def _tokenizers() -> tuple[list[int], Tokenizer, Tokenizer]:
+    """Return the ids of the pieces that stay, the original tokenizer and ours."""
+    source = read_installed()
+    kept = kept_pieces([piece for piece, _ in source.pieces])
+    return kept, tokenizer(source), tokenizer(_cut(source, kept))
+
+
 def check_tokens(news: Path) -> None:
     """Print how many passages of a file of news are cut as by the original.
 
     Those that hold a piece that was left out are told apart.
     """
-    source = read_installed()
-    kept = kept_pieces([piece for piece, _ in source.pieces])
-    whole, cut, known = tokenizer(source), tokenizer(_cut(source, kept)), frozenset(kept)
+    kept, whole, cut = _tokenizers()
+    known = frozenset(kept)
     alike = lacking = count = 0
     for article in read_texts(news):
         for passage in passages(article):

@@ -397,10 +397,12 @@ def _exchange_of(message: Any) -> int:
 def _scope(chatbot: Chatbot, chosen: list[str] | None) -> gr.Dropdown:
     """Return the choice of documents to answer from, where there is one to make."""
     known = {document.id: document.title for document in chatbot.library.documents()}
+    if not 1 < len(known) <= _MOST_TO_CHOOSE:
+        return gr.Dropdown(choices=[], value=[], visible=False)
     return gr.Dropdown(
         choices=[(f"{safe(title)} ({safe(name)})", name) for name, title in known.items()],
         value=[name for name in chosen or [] if name in known],
-        visible=1 < len(known) <= _MOST_TO_CHOOSE,
+        visible=True,
     )
 
 
