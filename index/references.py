@@ -70,6 +70,11 @@ def resolved_text(document: Document, text: str) -> str:
     return f"{text}（{'，'.join(meanings)}）" if meanings else text
 
 
+def places(document: Document) -> Mapping[str, str]:
+    """Return where a document speaks from, by level (省, 市, 县, 区, 校), where that shows."""
+    return _places_of(f"{document.title}\n{document.text[:_HEAD_CHARS]}")
+
+
 def _dates(document: Document, text: str) -> Iterator[str]:
     stated = document.meta.get("published")
     found = list(_YEAR.finditer(text))
@@ -86,7 +91,7 @@ def _dates(document: Document, text: str) -> Iterator[str]:
 def _places(document: Document, text: str) -> Iterator[str]:
     levels = [match["level"] for match in _PLACE.finditer(text)]
     if levels:
-        known = _places_of(f"{document.title}\n{document.text[:_HEAD_CHARS]}")
+        known = places(document)
         yield from (known[level] for level in levels if level in known)
 
 

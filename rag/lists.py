@@ -100,8 +100,8 @@ def _touches(span: Span, items: tuple[Item, ...]) -> bool:
 
 
 def find_pairing(parsed: Parsed) -> Pairing | None:
-    """Return the first two lists of one length with 分别 between them or just before the second."""
-    for left in parsed.groups:
+    """Return two lists of one length with 分别 between them, the nearest one before it."""
+    for left in reversed(parsed.groups):
         for right in parsed.groups:
             between = range(left[-1][1] + 1, right[0][0])
             if len(left) == len(right) and any(

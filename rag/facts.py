@@ -1,0 +1,196 @@
+"""The facts of a text, and the evidence that a claim is judged by."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
+from itertools import chain
+
+from index.documents import Document
+from index.fold import fold
+from index.references import places, resolved_text
+from index.words import Word, tagged
+from rag.amounts import Amount, amounts
+from rag.dates import Moment, dates
+from rag.rarity import rarity
+
+Problem = tuple[str, str]
+"""What is wrong with a claim, in Chinese and in English."""
+
+PROPER = ("nr", "ns", "nt", "nz")
+"""The tags of names of people, places, organisations and other things."""
+
+HEARD, RARE, UNHEARD = 0.4, 0.55, 0.9
+"""The rarity of what is tagged as a person, an abbreviation and a noun, to be taken for a name."""
+
+_NO_PERSONS = frozenset(
+    "明白 高兴 平安 安全 方便 白天 小镇 高峰 金额 成功 文明 安静 和平 和谐 高速".split()
+)
+_BLANKS = re.compile(r"(?<=[^\x00-\x7f]) +(?=\w)|(?<=\w) +(?=[^\x00-\x7f])")
+"""Blanks that some set between Chinese characters and figures."""
+
+_DELIMITERS = ",.;:!?\n"
+_TOPIC_CHARS = 5000
+_POINTS = re.compile(r"[该此这其他她它]|上述|双方|[本我]公司|两[人者家]|^(?:公司|据悉|对此)")
+"""What stands for something that the sentences before tell of."""
+
+_BEFORE_CHARS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """The facts of a text; `text` is `source` folded, and all offsets are into it."""
+
+    source: str
+    text: str
+    moments: tuple[Moment, ...]
+    amounts: tuple[Amount, ...]
+    words: tuple[Word, ...]
+
+    @property
+    def chinese(self) -> bool:
+        """Whether there is any Chinese in the text."""
+        return any("\u3400" <= character <= "\u9fff" for character in self.text)
+
+    def before(self, amount: Amount) -> str:
+        """Return what stands before an amount in its clause, after the amount before it."""
+        start, _ = self._clause(amount)
+        ends = [other.end for other in self.amounts if other.end <= amount.start]
+        return self.text[max(start, *ends, 0) : amount.start]
+
+    def around(self, amount: Amount) -> set[str]:
+        """Return the nouns of an amount's clause, from the amount before to the one behind."""
+        return noun_pairs(self.before(amount)) | self.behind(amount)
+
+    def behind(self, amount: Amount) -> set[str]:
+        """Return the nouns behind an amount in its clause, up to the next: what is counted."""
+        _, end = self._clause(amount)
+        starts = [other.start for other in self.amounts if other.start >= amount.end]
+        return noun_pairs(self.text[amount.end : min([end, *starts])])
+
+    def clause(self, amount: Amount) -> set[str]:
+        """Return the nouns of an amount's clause."""
+        start, end = self._clause(amount)
+        return noun_pairs(self.text[start:end])
+
+    def _clause(self, amount: Amount) -> tuple[int, int]:
+        starts = (self.text.rfind(mark, 0, amount.start) + 1 for mark in _DELIMITERS)
+        ends = [self.text.find(mark, amount.end) for mark in _DELIMITERS]
+        return max(starts), min([end for end in ends if end >= 0], default=len(self.text))
+
+
+@lru_cache(maxsize=2000)
+def facts_of(source: str, published: date | None) -> Facts:
+    """Return the facts of a text; 今年 and the like are resolved by the day it was published."""
+    text = _BLANKS.sub("", fold(source).text)
+    moments = tuple(dates(text, published))
+    masked = text
+    for moment in moments:
+        blank = "," * (moment.end - moment.start)
+        masked = masked[: moment.start] + blank + masked[moment.end :]
+    return Facts(source, text, moments, tuple(amounts(masked)), tuple(tagged(text)))
+
+
+def noun_pairs(text: str) -> set[str]:
+    """Return the pairs of characters in the nouns of a text, to compare what it is about."""
+    return {
+        word.text[k : k + 2]
+        for word in tagged(text)
+        if len(word.text) > 1 and (word.tag[0] not in "vdpcurmqtxy" or word.tag == "vn")
+        for k in range(len(word.text) - 1)
+    }
+
+
+def letters(text: str) -> str:
+    """Return the letters and figures of a text alone."""
+    return re.sub(r"\W", "", text)
+
+
+def is_proper(word: Word) -> bool:
+    """Tell a name, by its tag or because general news never uses the noun."""
+    if word.tag.startswith("nr"):
+        return rarity(word.text) >= HEARD and word.text not in _NO_PERSONS
+    if word.tag == "j":
+        return rarity(word.text) >= RARE
+    return word.tag.startswith(PROPER) or (word.tag == "n" and rarity(word.text) >= UNHEARD)
+
+
+def differs(said: str, stated: Sequence[str]) -> Problem:
+    """Return the problem that a claim says what the source does not, with what it says."""
+    said = said.strip(", ")
+    if not stated:
+        return f"原文没有“{said}”", f"the source has no “{said}”"
+    shown = dict.fromkeys(text.strip(", ") for text in stated[:3])
+    return (
+        f"“{said}”在原文里是{'、'.join(f'“{text}”' for text in shown)}",
+        f"“{said}” is {', '.join(f'“{text}”' for text in shown)} in the source",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a claim is judged by: the facts of sentences, and what is known beside them.
+
+    `known` is all that the sentences and `background` hold, folded; the background is what
+    holds for the whole of their documents: title, heading, place, date, topic. `years` are those
+    that a date without one may be of.
+    """
+
+    facts: Facts
+    background: str
+    known: str
+    published: date | None
+    years: frozenset[int]
+
+
+def evidence_of(parts: Sequence[tuple[Document, str, str]]) -> Evidence:
+    """Return sentences as evidence, each with its document and its heading."""
+    first = _published(parts[0][0])
+    source = "\n".join(resolved_text(document, sentence) for document, _, sentence in parts)
+    background = fold("\n".join(chain.from_iterable(_background(*part) for part in parts))).text
+    facts = facts_of(source, first)
+    years = {year for document, *_ in parts for year in _years(document.text, _published(document))}
+    return Evidence(facts, background, f"{facts.text}\n{background}", first, frozenset(years))
+
+
+def _published(document: Document) -> date | None:
+    stated = document.meta.get("published")
+    return date.fromisoformat(stated) if isinstance(stated, str) else None
+
+
+@lru_cache(maxsize=64)
+def _years(text: str, published: date | None) -> tuple[int, ...]:
+    if published:
+        return (published.year,)
+    return tuple({moment.year for moment in dates(fold(text).text) if moment.year})
+
+
+def _background(document: Document, heading: str, sentence: str) -> Iterator[str]:
+    published = _published(document)
+    yield from (document.title, heading, published.isoformat() if published else "")
+    yield from places(document).values()
+    yield from _topics(document.text)
+    if _POINTS.search(sentence):
+        yield from _before(document, sentence)
+
+
+@lru_cache(maxsize=64)
+def _topics(text: str) -> tuple[str, ...]:
+    """Return the place, and the other name, that a text has most often, if it repeats them."""
+    names = [w for w in tagged(text[:_TOPIC_CHARS]) if len(w.text) > 1 and is_proper(w)]
+    places = Counter(word.text for word in names if word.tag == "ns")
+    others = Counter(word.text for word in names if word.tag != "ns")
+    best = [*places.most_common(1), *others.most_common(1)]
+    return tuple(name for name, count in best if count > 2)
+
+
+def _before(document: Document, sentence: str) -> Iterator[str]:
+    """Yield what stands before a sentence, where it may point to: 该区 to the last 新洲区."""
+    before = document.text[: max(0, document.text.find(sentence))]
+    yield before[-_BEFORE_CHARS:]
+    for kind in {found[1] for found in re.finditer(r"[该此](\w)", sentence)}:
+        yield from re.findall(rf"\w{{2,4}}{kind}", before[-_TOPIC_CHARS:])[-1:]

@@ -1,0 +1,141 @@
+"""Figures of a claim that its evidence does not have: numbers, dates, and what numbers are of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from rag.amounts import COUNT, Amount
+from rag.dates import Moment, dates
+from rag.facts import Evidence, Facts, Problem, differs, noun_pairs
+from rag.spans import parse
+
+
+def numbers(said: Facts, evidence: Evidence) -> Iterator[Problem]:
+    """Yield the numbers of a claim that its evidence does not have."""
+    stated = evidence.facts
+    for amount in said.amounts:
+        if amount.number == 1 and said.text[: amount.start].endswith("第") and "首" in stated.text:
+            continue
+        if any(amount.agrees(other) for other in _all_amounts(stated)):
+            continue
+        if _FALLEN.search(said.before(amount)) and any(
+            replace(amount, number=-amount.number).agrees(other) for other in stated.amounts
+        ):
+            continue
+        if amount.dimension in ("", COUNT) and _enumerated(amount, said, stated):
+            continue
+        same = [other for other in stated.amounts if amount.same_value(other)]
+        near = same or [o for o in stated.amounts if o.dimension == amount.dimension]
+        yield differs(amount.text, [other.text for other in near])
+
+
+_FALLEN = re.compile("亏|降|跌|减|负|低")
+"""What makes 5% of -5%."""
+
+
+def _all_amounts(facts: Facts) -> Iterator[Amount]:
+    yield from facts.amounts
+    for moment in facts.moments:  # "于1857签署" of 1857年
+        if moment.year:
+            yield Amount(moment.text, moment.start, moment.end, moment.year, "")
+
+
+def _enumerated(amount: Amount, said: Facts, stated: Facts) -> bool:
+    """Tell whether a count is that of the items listed, where the source does not count them."""
+    own = said.behind(amount)
+    if any(other.dimension == COUNT and own & stated.behind(other) for other in stated.amounts):
+        return False
+    groups = [*parse(said.source).groups, *parse(stated.source).groups]
+    return any(len(group) == amount.number for group in groups)
+
+
+def moments(said: Facts, evidence: Evidence) -> Iterator[Problem]:
+    """Yield the dates of a claim that its evidence does not have."""
+    stated = evidence.facts
+    known = [*stated.moments, *_years(stated), *dates(evidence.background)]
+    for moment in said.moments:
+        if not any(_agrees(moment, other, evidence) for other in known):
+            yield differs(moment.text, [other.text for other in stated.moments])
+
+
+def _years(facts: Facts) -> Iterator[Moment]:
+    """Yield the numbers that may be years, such as the first of 1962-1971年."""
+    for amount in facts.amounts:
+        if not amount.dimension and 1000 <= amount.number <= 2100:
+            yield Moment(amount.text, amount.start, amount.end, int(amount.number))
+
+
+_MONTHS_OF: Mapping[str, range] = {
+    "上半年": range(1, 7),
+    "下半年": range(7, 13),
+    "1季度": range(1, 4),
+    "2季度": range(4, 7),
+    "3季度": range(7, 10),
+    "4季度": range(10, 13),
+    "初": range(1, 3),
+    "底": range(11, 13),
+}
+
+
+def _agrees(said: Moment, stated: Moment, evidence: Evidence) -> bool:
+    """Tell whether a date may be said where `stated` is: with no more than it says."""
+    year, month = stated.year, stated.month
+    dated = stated.month or stated.day or stated.part
+    if year is None and dated and said.year in evidence.years:
+        year = said.year
+    if month is None and evidence.published and stated.day:
+        month = evidence.published.month
+    pairs = (
+        (said.year, year),
+        (said.month, month),
+        (said.day, stated.day),
+        (said.minute, stated.minute),
+        (said.decade, stated.decade if year is None else year // 10 * 10),
+        (said.century, _century(stated, year)),
+    )
+    if any(ours is not None and ours != theirs for ours, theirs in pairs):
+        return False
+    return said.part in ("", stated.part) or month in _MONTHS_OF.get(said.part, ())
+
+
+def _century(stated: Moment, year: int | None) -> int | None:
+    decade = stated.decade if year is None else year
+    return stated.century if decade is None else decade // 100 + 1
+
+
+def bindings(said: Facts, evidence: Evidence) -> Iterator[Problem]:
+    """Yield numbers that the evidence gives to something else."""
+    stated = evidence.facts
+    if len(stated.amounts) < 2:
+        return
+    said_of = [(other, stated.around(other), stated.clause(other)) for other in stated.amounts]
+    respective = _respective(said)
+    for amount in said.amounts:
+        own = respective.get(amount.start) or said.around(amount)
+        ours = [(tight, wide) for other, tight, wide in said_of if amount.same_value(other)]
+        tight = set[str]().union(*(words for words, _ in ours))
+        wide = set[str]().union(*(words for _, words in ours))
+        for other, theirs, _ in said_of:
+            if not tight or amount.same_value(other) or amount.dimension != other.dimension:
+                continue
+            if own & theirs - wide and not own & tight - theirs:
+                yield (
+                    f"“{amount.text}”说的不是这个，原文是“{other.text}”",
+                    f"“{amount.text}” is of something else; the source has “{other.text}” here",
+                )
+
+
+def _respective(facts: Facts) -> dict[int, set[str]]:
+    """Return what "甲和乙分别为1和2" says each amount is of, by where the amount starts."""
+    found = re.search(r"([^，,。；;]+)(?:分别|依次)", facts.source)
+    place = re.search("分别|依次", facts.text)
+    behind = [amount for amount in facts.amounts if place and amount.start >= place.end()]
+    if found is None or len(behind) < 2:
+        return {}
+    for joined in (r"[和与]|以及|及", r"[和与、]|以及|及"):
+        items = re.split(joined, found[1])
+        if len(items) == len(behind):
+            return {amount.start: noun_pairs(i) for amount, i in zip(behind, items, strict=True)}
+    return {}
