@@ -22,7 +22,7 @@ class Amount:
     """A quantity at `[start, end)` of a folded text.
 
     `number` is in the smallest unit of its `dimension`: "元", "米", `COUNT` and so on, "" where
-    no unit is written. `vague` is true of 数百 and 几十.
+    no unit is written. `vague` is true of 数百 and 几十. `per` is 天 of "550吨/天" and "每天550吨".
     """
 
     text: str
@@ -32,6 +32,7 @@ class Amount:
     dimension: str
     bound: Bound = ""
     vague: bool = False
+    per: str = ""
 
     def same_value(self, other: Amount) -> bool:
         """Tell whether both are the same number of the same, whatever qualifies them."""
@@ -39,8 +40,14 @@ class Amount:
         return (
             abs(self.number - other.number) <= 1e-9 * scale
             and self.vague == other.vague
-            and (self.dimension == other.dimension or "" in (self.dimension, other.dimension))
+            and (self.per == other.per or "" in (self.per, other.per))
+            and self._is_alike(other)
         )
+
+    def _is_alike(self, other: Amount) -> bool:
+        """Tell whether both may be of one dimension: 名 and 人, 个 and 户, but not 人 and 户."""
+        both = {self.dimension, other.dimension}
+        return len(both) == 1 or "" in both or (COUNT in both and bool(both & _KINDS))
 
     def agrees(self, stated: Amount) -> bool:
         """Tell whether this may be said where `stated` is: less exactly, but not otherwise.
@@ -117,8 +124,13 @@ _COUNTED = """
 """.split()
 _ORDINAL = "期 等 级 号 届 季 线 环 代 世 轮 等奖 年级 季度".split()
 """Measure words that number things rather than count them."""
+_KINDS = {"人", "户", "次"}
+"""What is counted by a measure word of its own, as well as by 个."""
+_WHOLE = {COUNT, *_KINDS}
 _UNITS = (
     dict.fromkeys(_COUNTED, (COUNT, 1.0))
+    | dict.fromkeys(("人", "名", "位"), ("人", 1.0))
+    | {"户": ("户", 1.0), "次": ("次", 1.0)}
     | {unit: (unit, 1.0) for unit in _ORDINAL}
     | dict(_MEASURES)
 )
@@ -158,11 +170,11 @@ _UNIT = re.compile(
     rf"(?P<unit>{_any(_UNITS)})?(?P<half_behind>半(?![径数夜决]))?(?P<bound>{_any(_BOUNDS_BEHIND)})?"
 )
 _TO = re.compile(rf"\s?(?:至|到|-|~)\s?(?={NUMERAL})")
+_RATES = "天|日|小时|分钟|秒|年|个月|月|周|人|公斤|千克|吨|平方米|亩|升|吨"
+_ENGLISH_UNITS = _any(unit for unit in _UNITS if unit.isascii() or unit == "°c")
 _ENGLISH = re.compile(
-    rf"(?P<figure>{ENGLISH_NUMERAL})(?:[ -]?(?P<unit>{_any(u for u in _UNITS if u.isascii() or u == '°c')})(?![a-z]))?"
+    rf"(?P<figure>{ENGLISH_NUMERAL})(?:[ -]?(?P<unit>{_ENGLISH_UNITS})(?![a-z]))?"
 )
-_INDEFINITE = re.compile(r"一[个家种批位名条项次场座所部支只张间类面方]?")
-"""一 as in 一家医院, which counts nothing."""
 _NO_NUMBERS = (
     "十分",
     "万一",
@@ -219,7 +231,10 @@ def _chinese(text: str) -> Iterator[tuple[Amount, bool]]:
 def _counts(written: str, text: str, behind: re.Match[str]) -> bool:
     """Tell whether Chinese figures with what follows count something."""
     figures = text[behind.start() - len(written) + len(behind.group()) : behind.start()]
-    if written in _NO_NUMBERS or _INDEFINITE.fullmatch(written):
+    indefinite = figures == "一" and _UNITS.get(behind["unit"] or "", (COUNT, 1))[0] in _WHOLE
+    if text[: behind.start() - len(figures)].endswith("第"):
+        return True
+    if written in _NO_NUMBERS or indefinite:  # 一家医院 counts nothing
         return False
     large = len(figures) > 1 and any(figure in "十百千万亿" for figure in figures)
     return bool(behind["unit"] or large or _TO.match(text, behind.end()))
@@ -233,6 +248,8 @@ def _amount(text: str, found: re.Match[str], behind: re.Match[str]) -> Amount | 
     dimension, factor = _UNITS[behind["unit"]] if behind["unit"] else ("", 1.0)
     if found["parts"]:
         dimension, factor = "%", 1.0
+    elif text[: found.start()].endswith("第"):
+        dimension, factor = "第", 1.0
     return Amount(
         text[found.start() - len(before.group()) : behind.end()].strip(),
         found.start(),
@@ -241,7 +258,15 @@ def _amount(text: str, found: re.Match[str], behind: re.Match[str]) -> Amount | 
         dimension,
         _bound(before["bound"], behind),
         text[: found.start()].endswith(("数", "几")),
+        _rate(text, found.start(), behind.end()),
     )
+
+
+def _rate(text: str, start: int, end: int) -> str:
+    """Return what an amount is per: 天 of "每天处理550吨" and "550吨/天"."""
+    behind = re.match(rf"/({_RATES})", text[end:])
+    before = re.findall(rf"每({_RATES})[^,.;]{{0,4}}$", text[:start])
+    return behind[1] if behind else before[-1] if before else ""
 
 
 def _number(parts: str | None, figures: str, behind: re.Match[str]) -> float | None:

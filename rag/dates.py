@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from rag.numerals import CHINESE_DIGITS, value
@@ -95,6 +95,8 @@ _ENGLISH = re.compile(
     rf"|\b(?P<d>\d{{1,2}})(?:st|nd|rd|th)? (?P<e>{_MONTH})\.?(?:,? (?P<f>\d{{4}}))?\b"
     rf"|\b(?P<g>{_MONTH})\.?,? (?P<h>\d{{4}})\b"
     rf"|\b(?P<iso>\d{{4}}-\d{{1,2}}-\d{{1,2}})\b"
+    rf"|\b(?:in|of|since|by|from|until|before|after|early|late|mid|during) (?P<j>{_MONTH})\b(?!-)"
+    r"|\b(?P<clock>\d{1,2}:\d\d)\b"
     r"|\b(?:in|of|since|by|from|until|during|year) (?P<i>(?:1\d|20)\d\d)\b"
 )
 
@@ -107,7 +109,21 @@ def dates(text: str, published: date | None = None) -> list[Moment]:
     """
     if not re.search(r"[\u4e00-\u9fff]", text):
         return list(_english(text))
-    return list(_chinese(text, published))
+    return list(_carried(text, _chinese(text, published)))
+
+
+def _carried(text: str, moments: Iterable[Moment]) -> Iterator[Moment]:
+    """Give "13日" of "8月12日19时至13日" its month, and both their year, from the date before."""
+    before: Moment | None = None
+    for moment in moments:
+        if before and moment.day and not re.search(r"[.;!?\n]", text[before.end : moment.start]):
+            if moment.month is None:
+                moment = replace(moment, month=before.month, year=before.year)  # noqa: PLW2901
+            elif moment.year is None:
+                moment = replace(moment, year=before.year)  # noqa: PLW2901
+        if moment.day:
+            before = moment
+        yield moment
 
 
 def _chinese(text: str, published: date | None) -> Iterator[Moment]:
@@ -191,7 +207,11 @@ def _english(text: str) -> Iterator[Moment]:
             year, month, day = map(int, found["iso"].split("-"))
             yield Moment(*at, year, month, day)
             continue
-        name = found["a"] or found["e"] or found["g"]
+        if found["clock"]:
+            hour, minute = map(int, found["clock"].split(":"))
+            yield Moment(*at, minute=60 * hour + minute)
+            continue
+        name = found["a"] or found["e"] or found["g"] or found["j"]
         month = next((n for n, m in enumerate(_MONTHS, 1) if name and m[:3] == name[:3]), None)
         year, day = found["c"] or found["f"] or found["h"] or found["i"], found["b"] or found["d"]
         yield Moment(*at, int(year) if year else None, month, int(day) if day else None)

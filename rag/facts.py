@@ -28,17 +28,26 @@ HEARD, RARE, UNHEARD = 0.4, 0.55, 0.9
 """The rarity of what is tagged as a person, an abbreviation and a noun, to be taken for a name."""
 
 _NO_PERSONS = frozenset(
-    "明白 高兴 平安 安全 方便 白天 小镇 高峰 金额 成功 文明 安静 和平 和谐 高速".split()
+    "明白 高兴 平安 安全 方便 白天 小镇 高峰 金额 成功 文明 安静 和平 和谐 高速 查明".split()
 )
+_NUMERALS = "一二三四五六七八九十百千万亿两0123456789"
+_ORGAN = re.compile(r"\w{2}[局部委厅署院会社团]$")
+"""The end of a word that names a body, however common it is."""
 _BLANKS = re.compile(r"(?<=[^\x00-\x7f]) +(?=\w)|(?<=\w) +(?=[^\x00-\x7f])")
 """Blanks that some set between Chinese characters and figures."""
 
-_DELIMITERS = ",.;:!?\n"
-_TOPIC_CHARS = 5000
+QUOTED = re.compile(r"[\"《]([^\"《》]{1,60})[\"》]")
+"""A quoted term or a title, folded."""
+
+_DELIMITERS, _STRONG = ",.;:!?\n", ".;!?\n"
+_COMPARES = re.compile("[同环]比")
+"""What a figure is said beside of that its clause does not name."""
+_TOPIC_CHARS, _LEAD_CHARS = 5000, 100
 _POINTS = re.compile(r"[该此这其他她它]|上述|双方|[本我]公司|两[人者家]|^(?:公司|据悉|对此)")
 """What stands for something that the sentences before tell of."""
 
 _BEFORE_CHARS = 200
+_BODIES = "公司|集团|企业|学校|医院|银行|大学|机构|平台|部门"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +72,16 @@ class Facts:
         return self.text[max(start, *ends, 0) : amount.start]
 
     def around(self, amount: Amount) -> set[str]:
-        """Return the nouns of an amount's clause, from the amount before to the one behind."""
-        return noun_pairs(self.before(amount)) | self.behind(amount)
+        """Return the nouns of an amount's clause, from the amount before to the one behind.
+
+        The subject of a comparison stands before its clause: "报价22元，环比上涨5%".
+        """
+        own = noun_pairs(self.before(amount)) | self.behind(amount)
+        start, end = self._clause(amount)
+        if own or not _COMPARES.search(self.text[start:end]):
+            return own
+        marks = [self.text.rfind(mark, 0, amount.start) + 1 for mark in _STRONG]
+        return noun_pairs(self.text[max(marks) : amount.start])
 
     def behind(self, amount: Amount) -> set[str]:
         """Return the nouns behind an amount in its clause, up to the next: what is counted."""
@@ -99,7 +116,7 @@ def noun_pairs(text: str) -> set[str]:
     """Return the pairs of characters in the nouns of a text, to compare what it is about."""
     return {
         word.text[k : k + 2]
-        for word in tagged(text)
+        for word in tagged(_COMPARES.sub("", text))
         if len(word.text) > 1 and (word.tag[0] not in "vdpcurmqtxy" or word.tag == "vn")
         for k in range(len(word.text) - 1)
     }
@@ -112,11 +129,17 @@ def letters(text: str) -> str:
 
 def is_proper(word: Word) -> bool:
     """Tell a name, by its tag or because general news never uses the noun."""
+    if re.search(f"[这那每各{_NUMERALS}]", word.text):
+        return False
     if word.tag.startswith("nr"):
         return rarity(word.text) >= HEARD and word.text not in _NO_PERSONS
     if word.tag == "j":
         return rarity(word.text) >= RARE
-    return word.tag.startswith(PROPER) or (word.tag == "n" and rarity(word.text) >= UNHEARD)
+    if word.tag.startswith("n") and _ORGAN.search(word.text):
+        return True
+    return word.tag.startswith(PROPER) or (
+        word.tag == "n" and len(word.text) > 2 and rarity(word.text) >= UNHEARD
+    )
 
 
 def differs(said: str, stated: Sequence[str]) -> Problem:
@@ -136,8 +159,8 @@ class Evidence:
     """What a claim is judged by: the facts of sentences, and what is known beside them.
 
     `known` is all that the sentences and `background` hold, folded; the background is what
-    holds for the whole of their documents: title, heading, place, date, topic. `years` are those
-    that a date without one may be of.
+    holds for the whole of their documents: title, heading, place, date, topic. `years` and
+    `months` are those that a date without one may be of.
     """
 
     facts: Facts
@@ -145,6 +168,7 @@ class Evidence:
     known: str
     published: date | None
     years: frozenset[int]
+    months: frozenset[int]
 
 
 def evidence_of(parts: Sequence[tuple[Document, str, str]]) -> Evidence:
@@ -153,8 +177,10 @@ def evidence_of(parts: Sequence[tuple[Document, str, str]]) -> Evidence:
     source = "\n".join(resolved_text(document, sentence) for document, _, sentence in parts)
     background = fold("\n".join(chain.from_iterable(_background(*part) for part in parts))).text
     facts = facts_of(source, first)
-    years = {year for document, *_ in parts for year in _years(document.text, _published(document))}
-    return Evidence(facts, background, f"{facts.text}\n{background}", first, frozenset(years))
+    told = [_told(document.text, _published(document)) for document, *_ in parts]
+    years = frozenset(year for those, _ in told for year in those)
+    months = frozenset(month for _, those in told for month in those)
+    return Evidence(facts, background, f"{facts.text}\n{background}", first, years, months)
 
 
 def _published(document: Document) -> date | None:
@@ -163,10 +189,14 @@ def _published(document: Document) -> date | None:
 
 
 @lru_cache(maxsize=64)
-def _years(text: str, published: date | None) -> tuple[int, ...]:
+def _told(text: str, published: date | None) -> tuple[frozenset[int], frozenset[int]]:
+    """Return the years and months that a date of a document may be of."""
     if published:
-        return (published.year,)
-    return tuple({moment.year for moment in dates(fold(text).text) if moment.year})
+        return frozenset({published.year}), frozenset({published.month})
+    moments = dates(fold(text).text)
+    return frozenset(m.year for m in moments if m.year), frozenset(
+        m.month for m in moments if m.month
+    )
 
 
 def _background(document: Document, heading: str, sentence: str) -> Iterator[str]:
@@ -174,6 +204,7 @@ def _background(document: Document, heading: str, sentence: str) -> Iterator[str
     yield from (document.title, heading, published.isoformat() if published else "")
     yield from places(document).values()
     yield from _topics(document.text)
+    yield document.text[:_LEAD_CHARS]
     if _POINTS.search(sentence):
         yield from _before(document, sentence)
 
@@ -181,16 +212,17 @@ def _background(document: Document, heading: str, sentence: str) -> Iterator[str
 @lru_cache(maxsize=64)
 def _topics(text: str) -> tuple[str, ...]:
     """Return the place, and the other name, that a text has most often, if it repeats them."""
-    names = [w for w in tagged(text[:_TOPIC_CHARS]) if len(w.text) > 1 and is_proper(w)]
+    words = [word for word in tagged(fold(text[:_TOPIC_CHARS]).text) if len(word.text) > 1]
+    names = [word for word in words if is_proper(word) or word.tag == "eng"]
     places = Counter(word.text for word in names if word.tag == "ns")
     others = Counter(word.text for word in names if word.tag != "ns")
     best = [*places.most_common(1), *others.most_common(1)]
-    return tuple(name for name, count in best if count > 2)
+    return tuple(name for name, count in best if count > 1)
 
 
 def _before(document: Document, sentence: str) -> Iterator[str]:
     """Yield what stands before a sentence, where it may point to: 该区 to the last 新洲区."""
     before = document.text[: max(0, document.text.find(sentence))]
     yield before[-_BEFORE_CHARS:]
-    for kind in {found[1] for found in re.finditer(r"[该此](\w)", sentence)}:
-        yield from re.findall(rf"\w{{2,4}}{kind}", before[-_TOPIC_CHARS:])[-1:]
+    for kind in {found[1] for found in re.finditer(rf"[该此]({_BODIES}|\w)", sentence)}:
+        yield from re.findall(rf"\w{{2,12}}{kind}", before[-_TOPIC_CHARS:])[-1:]

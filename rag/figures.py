@@ -5,18 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import pairwise
 
 from rag.amounts import COUNT, Amount
 from rag.dates import Moment, dates
-from rag.facts import Evidence, Facts, Problem, differs, noun_pairs
-from rag.spans import parse
+from rag.facts import QUOTED, Evidence, Facts, Problem, differs, noun_pairs
 
 
 def numbers(said: Facts, evidence: Evidence) -> Iterator[Problem]:
     """Yield the numbers of a claim that its evidence does not have."""
     stated = evidence.facts
+    named = [found.span() for found in QUOTED.finditer(said.text)]
     for amount in said.amounts:
-        if amount.number == 1 and said.text[: amount.start].endswith("第") and "首" in stated.text:
+        if any(start < amount.start < end for start, end in named):
+            continue  # "清优308" is a name
+        if amount.dimension == "第" and _is_rank(amount, said, stated):
             continue
         if any(amount.agrees(other) for other in _all_amounts(stated)):
             continue
@@ -24,11 +27,35 @@ def numbers(said: Facts, evidence: Evidence) -> Iterator[Problem]:
             replace(amount, number=-amount.number).agrees(other) for other in stated.amounts
         ):
             continue
-        if amount.dimension in ("", COUNT) and _enumerated(amount, said, stated):
+        if amount.dimension in ("", COUNT, "人") and _enumerated(amount, said, stated):
             continue
         same = [other for other in stated.amounts if amount.same_value(other)]
         near = same or [o for o in stated.amounts if o.dimension == amount.dimension]
         yield differs(amount.text, [other.text for other in near])
+
+
+_LIST = re.compile(r"[^，。；：,;:\n]+、[^，。；：,;:\n]+")
+_JOINED = re.compile("、|以及|[和与及]")
+
+
+def ranges(said: Facts, evidence: Evidence) -> Iterator[Problem]:
+    """Yield the ranges of a claim whose two ends the evidence has, but not as one."""
+    stated = [(low.number, high.number) for low, high in _ranges(evidence.facts)]
+    for low, high in _ranges(said):
+        if (low.number, high.number) not in stated and stated:
+            yield differs(said.text[low.start : high.end], [])
+
+
+def _ranges(facts: Facts) -> Iterator[tuple[Amount, Amount]]:
+    for low, high in pairwise(facts.amounts):
+        if re.fullmatch("至|到|-|~|—", facts.text[low.end : high.start]):
+            yield low, high
+
+
+def _is_rank(amount: Amount, said: Facts, stated: Facts) -> bool:
+    """Tell a rank, which may be of the claim's own counting, and the 第一 of 首届."""
+    behind = said.text[amount.end : amount.end + 1]
+    return not behind.isalpha() or (amount.number == 1 and "首" in stated.text)
 
 
 _FALLEN = re.compile("亏|降|跌|减|负|低")
@@ -45,19 +72,34 @@ def _all_amounts(facts: Facts) -> Iterator[Amount]:
 def _enumerated(amount: Amount, said: Facts, stated: Facts) -> bool:
     """Tell whether a count is that of the items listed, where the source does not count them."""
     own = said.behind(amount)
-    if any(other.dimension == COUNT and own & stated.behind(other) for other in stated.amounts):
+    if any(
+        other.dimension == amount.dimension and own & stated.behind(other)
+        for other in stated.amounts
+    ):
         return False
-    groups = [*parse(said.source).groups, *parse(stated.source).groups]
-    return any(len(group) == amount.number for group in groups)
+    listed = _LIST.findall(said.source) + _LIST.findall(stated.source)
+    return any(
+        amount.number in (items.count("、") + 1, len(_JOINED.split(items))) for items in listed
+    )
 
 
 def moments(said: Facts, evidence: Evidence) -> Iterator[Problem]:
     """Yield the dates of a claim that its evidence does not have."""
     stated = evidence.facts
-    known = [*stated.moments, *_years(stated), *dates(evidence.background)]
+    known = [*stated.moments, *_years(stated)]
+    if day := evidence.published:
+        known.append(Moment(day.isoformat(), 0, 0, day.year, day.month, day.day))
+    # Of the sentences around, only what the evidence itself is silent on.
+    exact = {_precision(moment) for moment in stated.moments}
+    known += [m for m in dates(evidence.background) if _precision(m) not in exact]
     for moment in said.moments:
         if not any(_agrees(moment, other, evidence) for other in known):
             yield differs(moment.text, [other.text for other in stated.moments])
+
+
+def _precision(moment: Moment) -> str:
+    names = ("minute", "day", "month", "part", "year", "decade", "century")
+    return next((name for name in names if getattr(moment, name)), "")
 
 
 def _years(facts: Facts) -> Iterator[Moment]:
@@ -85,8 +127,8 @@ def _agrees(said: Moment, stated: Moment, evidence: Evidence) -> bool:
     dated = stated.month or stated.day or stated.part
     if year is None and dated and said.year in evidence.years:
         year = said.year
-    if month is None and evidence.published and stated.day:
-        month = evidence.published.month
+    if month is None and stated.day and said.month in evidence.months:
+        month = said.month
     pairs = (
         (said.year, year),
         (said.month, month),

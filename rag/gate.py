@@ -116,7 +116,7 @@ def _share(word: str, known: str) -> float:
     return 0.5 * sum(character in known for character in word) / len(word)
 
 
-_ACROSS_LANGUAGES: tuple[Check, ...] = (figures.numbers, figures.moments)
+_ACROSS_LANGUAGES: tuple[Check, ...] = (figures.numbers, figures.ranges, figures.moments)
 _ALL: tuple[Check, ...] = (
     *_ACROSS_LANGUAGES,
     names.quotes,

@@ -10,10 +10,9 @@ from itertools import pairwise
 
 from index.fold import fold
 from index.words import Word, tagged
-from rag.facts import PROPER, RARE, Evidence, Facts, Problem, differs, is_proper, letters
+from rag.facts import PROPER, QUOTED, RARE, Evidence, Facts, Problem, differs, is_proper, letters
 from rag.rarity import rarity
 
-_QUOTED = re.compile(r"[\"《]([^\"《》]{1,60})[\"》]")
 _SCOPES = ("全国", "全省", "全市", "全县", "全区", "全球", "世界", "国内", "国际", "亚洲", "欧洲")
 _PROVINCES = """
     北京 天津 上海 重庆 河北 山西 辽宁 吉林 黑龙江 江苏 浙江 安徽 福建 江西 山东 河南 湖北 湖南
@@ -26,12 +25,13 @@ _ABBREVIATED = dict(
         strict=True,
     )
 )
+_SAME_SCOPE = {"国内": "全国|我国", "全球": "世界", "世界": "全球", "国际": "世界|全球"}
 _SHORT = f"[{''.join(_ABBREVIATED)}]"
 _LEVEL = re.compile(
     r"(?<=..)(?:省|市|县|区|镇|乡|村|州|国|集团|公司|有限公司|大学|医院|教授|先生|女士)$"
 )
 _PARTICLES = re.compile(
-    r"^[经由在从对将被把与和及等为以向于自按据就再又还更最已未不也都该其此之所]|[方者们处员]$"
+    r"^[有是到让使经由在从对将被把与和及等为以向于自按据就再又还更最已未不也都该其此之所]|[方者们处员]$|(?<=..)[时里内中后前上下间及为等和是被说称]$"
 )
 _LATIN = re.compile(r"[a-z][a-z0-9.+-]*[a-z0-9]|[a-z0-9]*\d[a-z]+[a-z0-9]*|[a-z]+\d+")
 
@@ -39,7 +39,7 @@ _LATIN = re.compile(r"[a-z][a-z0-9.+-]*[a-z0-9]|[a-z0-9]*\d[a-z]+[a-z0-9]*|[a-z]
 def quotes(said: Facts, evidence: Evidence) -> Iterator[Problem]:
     """Yield the quoted terms and titles of a claim that its evidence does not have."""
     known = letters(evidence.known)
-    for found in _QUOTED.finditer(said.text):
+    for found in QUOTED.finditer(said.text):
         if letters(found[1]) not in known:
             yield f"原文没有“{found[1]}”", f"the source has no “{found[1]}”"
 
@@ -79,10 +79,16 @@ def _named(facts: Facts) -> Iterator[tuple[str, int]]:
 def _known(name: str, known: str) -> bool:
     """Tell whether a name stands in a text: whole, without its level, longer, or abbreviated."""
     bare = _PARTICLES.sub("", _LEVEL.sub("", name))
-    if bare in known or _abbreviated(name, known):
+    if len(bare) < 2 or bare in known or _abbreviated(name, known):
+        return True
+    if name.endswith("某") and re.search(f"{name[:-1]}(?:女士|先生|某)", known):
         return True
     if name in _SCOPES:
-        return bool(re.search(f"[我本该]{name[1:]}", known))
+        return bool(re.search(_SAME_SCOPE.get(name, f"[我本该全]{name[1]}|{name[1]}内"), known))
+    if (short := re.sub(r"[二三四五六七八九十两]?[省市地]$", "", name)) and all(
+        _ABBREVIATED.get(character, "-") in known for character in short
+    ):
+        return True
     short = next((short for short, long in _ABBREVIATED.items() if bare == long), None)
     if short and re.search(rf"{short}(?={_SHORT}|[省市企籍])|(?<={_SHORT}){short}", known):
         return True
@@ -152,6 +158,14 @@ def displaced(said: Facts, evidence: Evidence) -> Iterator[Problem]:
         ]
         if before and not any(_known(name.text, one) or one in name.text for one in before):
             yield differs(name.text + noun.text, [one + noun.text for one in before])
+    for post, person in pairwise(said.words):
+        if not (person.tag.startswith("nr") and is_proper(person) and post.tag == "n"):
+            continue
+        if person.text in evidence.facts.text:
+            continue
+        held = [o.text for p, o in pairwise(theirs) if p.text == post.text and o.tag[:2] == "nr"]
+        if held and not any(_known(person.text, one) or one in person.text for one in held):
+            yield differs(person.text, held)
 
 
 def _is_name_swap(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from index.words import tagged
 from rag.facts import Evidence, Facts, Problem, differs, letters
 
 _OPPOSITES = [
@@ -12,7 +13,7 @@ _OPPOSITES = [
     for pair in """
         增加 增长 上升 上涨 提高 提升 扩大 攀升 走高 增多 延长 上调 增至 涨幅 增幅 升高 贵
         / 减少 下降 下跌 降低 缩小 回落 走低 缩短 精简 压缩 下调 减至 降至 降幅 跌幅 压减 便宜;
-        盈利 / 亏损; 高于 / 低于; 早于 / 晚于; 进口 / 出口; 加入 / 退出; 首次 / 再次 第二次;
+        盈利 / 亏损; 高于 / 低于; 加快 提速 加速 / 放缓 减慢 减速 回落; 早于 / 晚于; 进口 / 出口; 加入 / 退出; 首次 / 再次 第二次;
         同意 批准 通过 支持 赞成 / 反对 拒绝 否决 驳回 抗议; 成功 / 失败 落败 未果;
         开通 启动 开放 启用 开业 成立 恢复 / 关闭 停运 停止 暂停 停业 取消 撤销 解散 叫停;
         赢 击败 战胜 获胜 取胜 夺冠 / 输 负于 不敌 落败 惜败 失利;
@@ -44,7 +45,7 @@ _NO_NEGATION = re.compile(
 """Words with a negation in them that deny nothing, or that qualify a number."""
 
 _CLAUSE = re.compile(r"[^,.;:!?\n]+")
-_LIKE, _NEARLY = 0.4, 0.15
+_LIKE, _NEARLY = 0.35, 0.15
 """The share of a clause that one of the evidence must have, and how near the best."""
 
 
@@ -75,7 +76,9 @@ def negations(said: Facts, evidence: Evidence) -> Iterator[Problem]:
     theirs = [(_character_pairs(c), _negation(c)) for c in _CLAUSE.findall(stated.text)]
     for clause in _CLAUSE.findall(said.text):
         pairs, ours = _character_pairs(clause), _negation(clause)
-        shares = [(len(pairs & own) / max(1, len(pairs)), other) for own, other in theirs]
+        shares = [
+            (len(pairs & own) / max(4, min(len(pairs), len(own))), other) for own, other in theirs
+        ]
         best = max((share for share, _ in shares), default=0.0)
         like = [other for share, other in shares if share >= max(_LIKE, best - _NEARLY)]
         if ours and not any(like) and (like or not any(other for _, other in theirs)):
@@ -91,6 +94,9 @@ def _character_pairs(text: str) -> set[str]:
 
 def _negation(clause: str) -> str:
     """Return the word that negates a clause, "" where there is none or they cancel out."""
+    for word in tagged(clause):  # 吃不消, 恋恋不舍
+        if re.fullmatch(r"[^并也还都]不\w|\w{2,}[不无没未]\w+", word.text):
+            clause = clause.replace(word.text, "·" * len(word.text))
     masked = _NO_NEGATION.sub(lambda match: "·" * len(match.group()), clause)
     found = _NEGATORS.findall(masked)
     return found[0] if len(found) % 2 else ""

@@ -1,0 +1,108 @@
+"""Drafts: the claims of a model's answer, split as it streams, without its markers and markup.
+
+What the model marks is a hint; what a claim is cited by is found by `rag.alignment`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from index.passages import split_sentences
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A claim of an answer that nobody has judged yet.
+
+    `lead` is what stands between the claim before and it, "" or a line break with the words
+    that introduce a list; `judged` is the claim with the words that introduce it. `markers` are
+    the numbers of passages that the model names, from 1.
+    """
+
+    text: str
+    lead: str
+    judged: str
+    markers: tuple[int, ...]
+
+
+_MARKER = re.compile(
+    r"\s*[\[［【(（]\s*(?:\^|来源|资料|文档|段落|引用|参考|出处|source|passage|ref)?\s*[:：]?\s*"
+    r"(?P<numbers>\d{1,2}(?:\s*[,，、;；\-–]\s*\d{1,2})*)\s*(?:†[^\]】]*)?[\]］】)）]",
+    re.IGNORECASE,
+)
+_LEADING = re.compile(rf"\A(?:{_MARKER.pattern.replace('?P<numbers>', '?:')})+", re.IGNORECASE)
+_BULLET = re.compile(
+    r"\A\s*(?:[-*•·●]\s+|#{1,6}\s+|\d{1,2}(?:[.)]\s+|[、）．]\s*)|[（(]\d{1,2}[)）]\s*)"
+)
+_UNFINISHED = re.compile(r"\s*[\[［【(（][^\]］】)）]{0,8}\Z|\*+\Z")
+"""What may become a marker or markup when more comes."""
+
+_EMPHASIS = re.compile(r"(\*\*|__|`)(?=\S)(.+?)(?<=\S)\1")
+_INTRODUCES = re.compile(r"[:：]\s*\Z")
+_LETTER = re.compile(r"\w")
+
+
+def drafts(text: str, *, finished: bool = True) -> tuple[list[Draft], str]:
+    """Split an answer into its claims; return them and the rest that may still grow.
+
+    Of a text that is not `finished`, the last sentence is the rest: a marker may still come
+    behind it. The claims of the beginning of a text are the first of those of the whole.
+    """
+    pieces = list(_pieces(text))
+    rest = ""
+    if not finished and pieces:
+        rest = _clean(_UNFINISHED.sub("", pieces.pop()[1]))
+    found: list[Draft] = []
+    introduction = lead = ""
+    for breaks, piece in pieces:
+        markers = tuple(dict.fromkeys(_markers(piece)))
+        plain = _clean(piece)
+        if not _LETTER.search(plain):
+            continue
+        if found or lead:
+            lead += "\n" if breaks else " " if plain[0].isascii() else ""
+        if _INTRODUCES.search(plain):
+            lead, introduction = lead + plain, plain
+            continue
+        if not (breaks and _BULLET.match(piece)):
+            introduction = ""
+        found.append(Draft(plain, lead, introduction + plain, markers))
+        lead = ""
+    if lead.strip():  # it introduces nothing
+        found.append(Draft(lead.strip(), "\n" if found else "", lead.strip(), ()))
+    return found, rest
+
+
+def _pieces(text: str) -> Iterator[tuple[bool, str]]:
+    """Yield the sentences with the markers behind them, and whether each begins a line."""
+    held: tuple[bool, str] | None = None
+    end = 0
+    for sentence in split_sentences(text):
+        breaks = "\n" in text[end : sentence.start] or end == 0
+        leading = None if breaks else _LEADING.match(sentence.text)
+        own = sentence.text
+        if leading and held:
+            held = (held[0], held[1] + leading.group())
+            own = own[leading.end() :].lstrip()
+        end = sentence.end
+        if not own:
+            continue
+        if held:
+            yield held
+        held = (breaks, own)
+    if held:
+        yield held
+
+
+def _markers(piece: str) -> Iterator[int]:
+    for marker in _MARKER.finditer(piece):
+        for low, high in re.findall(r"(\d+)(?:\s*[-–]\s*(\d+))?", marker["numbers"]):
+            yield from range(int(low), int(high or low) + 1)
+
+
+def _clean(piece: str) -> str:
+    """Return a sentence without its markers, its bullet and its emphasis."""
+    plain = _BULLET.sub("", _MARKER.sub("", piece))
+    return _EMPHASIS.sub(r"\2", plain).strip()
