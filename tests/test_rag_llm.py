@@ -11,7 +11,7 @@ import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from llama import llama
 from misbehaving import (
     DONE,
     EVENTS,
@@ -60,15 +61,20 @@ def model(url: str, **more: Any) -> ChatModel:
     return ChatModel(Endpoint(base_url=url, model="some-model", **more))
 
 
-def said(chat: ChatModel, **more: Any) -> tuple[str, str]:
-    """Return the whole text and the finish reason."""
-    stream = chat.stream(ASKED, **more)
-    text = ""
+def drained(stream: Generator[str, None, str]) -> tuple[list[str], str]:
+    """Return the pieces that have text, and the finish reason."""
+    pieces = list[str]()
     while True:
         try:
-            text += next(stream)
+            pieces.append(next(stream))
         except StopIteration as end:
-            return text, end.value
+            return [piece for piece in pieces if piece], end.value
+
+
+def said(chat: ChatModel, **more: Any) -> tuple[str, str]:
+    """Return the whole text and the finish reason."""
+    pieces, reason = drained(chat.stream(ASKED, **more))
+    return "".join(pieces), reason
 
 
 def failure(*scenarios: Scenario, tries: int = 1, **more: Any) -> EndpointError:
@@ -691,3 +697,41 @@ def test_only_what_may_be_a_tag_is_held_back() -> None:
     fed = [reading.feed(piece) for piece in ("1 <", " 2 </t", "hin", "gs</THINK", ">约", "<think")]
     assert fed == ["1 ", "< 2 ", "", "</things", "约", ""]
     assert reading.close() == "<think"
+
+
+# A real model
+
+
+@pytest.fixture(scope="module")
+def real() -> Iterator[str]:
+    """The address of a real model."""
+    with llama() as url:
+        yield url
+
+
+CAPITALS = [
+    Message("user", "中国的首都是哪里？"),
+    Message("assistant", "北京"),
+    Message("user", "日本的首都是哪里？"),
+    Message("assistant", "东京"),
+    Message("user", "英国的首都是哪里？"),
+    Message("assistant", "伦敦"),
+    Message("user", "法国的首都是哪里？"),
+]
+
+
+def test_a_real_model_goes_on_until_its_line_ends(real: str) -> None:
+    stream = model(real).stream(CAPITALS, stop=["\n"])
+    assert drained(stream) == (["巴黎"], "stop")
+
+
+def test_a_real_model_streams_in_pieces_until_it_may_say_no_more(real: str) -> None:
+    pieces, reason = drained(model(real, max_tokens=12).stream(CAPITALS))
+    assert reason == "length"
+    assert len(pieces) > 3
+    assert "".join(pieces).startswith("巴黎\n")
+
+
+def test_a_real_model_tells_a_prompt_that_does_not_fit(real: str) -> None:
+    with pytest.raises(PromptTooLong, match="tokens"):
+        list(model(real).stream([Message("user", "长" * 9000)]))
