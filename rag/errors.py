@@ -5,6 +5,8 @@
     ├── AnswerError       data that is no Answer, Claim, Citation or Turn
     ├── ReaderError       the trained reader cannot be loaded
     ├── SettingsError     an unknown or impossible setting
+    ├── EndpointError     the language model's server cannot be reached, refuses or misbehaves
+    │   └── PromptTooLong   the prompt does not fit into its context
     └── EvaluationError   a question set that cannot be read or used
 
 Every message says what happened, where, and what to do about it, in Chinese and in English.
@@ -31,6 +33,14 @@ class ReaderError(RagError):
 
 class SettingsError(RagError):
     """A setting is unknown or impossible."""
+
+
+class EndpointError(RagError):
+    """The server of the language model cannot be reached, refuses, or answers nonsense."""
+
+
+class PromptTooLong(EndpointError):
+    """The prompt and the answer do not fit together into the model's context."""
 
 
 class EvaluationError(RagError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,18 @@ def test_variables_are_read_with_their_types() -> None:
             "WENJU_THRESHOLD": "0.25",
             "WENJU_LANG": "EN",
             "WENJU_AUTH": "读者:口令",
+            "WENJU_LLM_BASE_URL": "https://host/v1",
+            "WENJU_LLM_MODEL": "some-model",
+            "WENJU_LLM_API_KEY": "sk-1",
+            "WENJU_LLM_HEADERS": '{"X-Team": "a", "X-Room": "b c"}',
+            "WENJU_LLM_PROXY": "http://proxy:3128",
+            "WENJU_LLM_VERIFY": "/etc/ca.pem",
+            "WENJU_LLM_CONNECT_S": "1.5",
+            "WENJU_LLM_FIRST_TOKEN_S": "20",
+            "WENJU_LLM_TOTAL_S": "30",
+            "WENJU_LLM_MAX_TOKENS": "200",
+            "WENJU_LLM_CONTEXT": "8192",
+            "WENJU_STRICT": "True",
             "PATH": "/bin",
         }
     )
@@ -40,7 +54,97 @@ def test_variables_are_read_with_their_types() -> None:
         threshold=0.25,
         lang="en",
         auth="读者:口令",
+        llm_base_url="https://host/v1",
+        llm_model="some-model",
+        llm_api_key="sk-1",
+        llm_headers={"X-Team": "a", "X-Room": "b c"},
+        llm_proxy="http://proxy:3128",
+        llm_verify=Path("/etc/ca.pem"),
+        llm_connect_s=1.5,
+        llm_first_token_s=20,
+        llm_total_s=30,
+        llm_max_tokens=200,
+        llm_context=8192,
+        strict=True,
     )
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [("true", True), ("1", True), ("FALSE", False), ("0", False), ("ca", Path("ca"))],
+)
+def test_certificates_are_checked_or_not_or_by_a_file(said: str, expected: bool | Path) -> None:
+    assert Settings.from_environment({"WENJU_LLM_VERIFY": said}).llm_verify == expected
+    assert Settings.from_environment({}, llm_verify=said).llm_verify == expected
+
+
+@pytest.mark.parametrize(("said", "expected"), [("1", True), ("0", False), ("false", False)])
+def test_strict_is_on_or_off(said: str, expected: bool) -> None:
+    assert Settings.from_environment({"WENJU_STRICT": said}).strict is expected
+
+
+def test_settings_with_headers_can_be_hashed() -> None:
+    settings = Settings(llm_headers={"X-Team": "a"})
+    assert hash(settings) == hash(Settings(llm_headers=(("X-Team", "a"),)))
+    assert replace(settings, top_k=3).llm_headers == settings.llm_headers
+
+
+SECRETS = {
+    "AUTH": "读者:口令",
+    "LLM_BASE_URL": "https://读者:口令@host/v1?key=口令",
+    "LLM_MODEL": "m",
+    "LLM_API_KEY": "口令",
+    "LLM_HEADERS": '{"X-Key": "口令"}',
+    "LLM_PROXY": "https://读者:口令@host",
+}
+
+
+def test_no_secret_is_in_the_repr() -> None:
+    secrets = {**SECRETS, "LLM_API_KEY": "KOULING", "LLM_HEADERS": '{"X-Key": "KOULING"}'}
+    settings = Settings.from_environment({f"WENJU_{k}": v for k, v in secrets.items()})
+    assert settings.llm_api_key == "KOULING"
+    assert not re.search("口令|KOULING", repr(settings))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("LLM_BASE_URL", "读者:口令@host/v1"),
+        ("LLM_PROXY", "读者:口令@host"),
+        ("LLM_API_KEY", "口令"),
+        ("LLM_API_KEY", "a\nb"),
+        ("LLM_HEADERS", '{"X-Key": "口令"}'),
+        ("LLM_HEADERS", '{"X-Key": "口令'),
+        ("LLM_HEADERS", '["口令"]'),
+        ("LLM_HEADERS", "5"),
+    ],
+)
+def test_an_impossible_secret_is_told_without_it(name: str, value: str) -> None:
+    told = f"设置 (WENJU_{name}|{name.lower()}) 不能是这个值；可以是"
+    with pytest.raises(SettingsError, match=told) as raised:
+        Settings.from_environment({f"WENJU_{name}": value})
+    assert "口令" not in str(raised.value) + raised.value.english
+    assert raised.value.__cause__ is None
+    assert raised.value.__suppress_context__ or raised.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["host/v1", "ftp://host/v1", "http://", "https:///v1", "http://host:x/v1", "http://a b/v1"],
+)
+def test_an_address_must_name_a_host(value: str) -> None:
+    with pytest.raises(SettingsError, match=r"llm_base_url .*http://HOST…, https://HOST…"):
+        Settings(llm_base_url=value, llm_model="m")
+
+
+@pytest.mark.parametrize(
+    ("told", "missing"), [("llm_base_url", "llm_model"), ("llm_model", "llm_base_url")]
+)
+def test_address_and_model_belong_together(told: str, missing: str) -> None:
+    values = {"llm_base_url": "http://host/v1", "llm_model": "m"}
+    with pytest.raises(SettingsError, match=f"WENJU_{missing.upper()}") as raised:
+        Settings.from_environment({}, **{told: values[told]})
+    assert raised.value.english.startswith(f"{told} is set but {missing} is not")
 
 
 def test_a_password_stays_out_of_the_repr() -> None:
@@ -88,6 +192,12 @@ def test_a_name_like_no_other_lists_them_all() -> None:
         ("BATCH_SIZE", "-1"),
         ("BATCH_SIZE", "1e3"),
         ("LANG", "fr"),
+        ("STRICT", "yes"),
+        ("LLM_CONNECT_S", "0"),
+        ("LLM_FIRST_TOKEN_S", "inf"),
+        ("LLM_TOTAL_S", "soon"),
+        ("LLM_MAX_TOKENS", "0"),
+        ("LLM_CONTEXT", "511"),
     ],
 )
 def test_an_impossible_value_is_told(name: str, value: str) -> None:
@@ -108,6 +218,20 @@ def test_an_impossible_value_is_told(name: str, value: str) -> None:
         ("top_k", "3"),
         ("threshold", "high"),
         ("lang", ["zh"]),
+        ("strict", 1),
+        ("llm_base_url", 5),
+        ("llm_model", ""),
+        ("llm_api_key", 5),
+        ("llm_headers", ["X-Team"]),
+        ("llm_headers", {"X-Team": 5}),
+        ("llm_headers", {"X Team": "a"}),
+        ("llm_proxy", "proxy:3128"),
+        ("llm_verify", 1),
+        ("llm_connect_s", "1"),
+        ("llm_first_token_s", float("nan")),
+        ("llm_total_s", -1),
+        ("llm_max_tokens", 1.5),
+        ("llm_context", "4096"),
     ],
 )
 def test_a_value_of_another_type_is_told(name: str, value: Any) -> None:
