@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +28,9 @@ FURTHER = 0.2
 _MOST = 3
 """Sentences that one claim is tied to, at most."""
 
+ALTERNATIVES = 3
+"""Sentences that are tried where the likeliest does not carry a claim."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -47,16 +50,16 @@ class Source:
         return facts_of(resolved_text(self.document, self.sentence.text), None)
 
 
-def align(
+def alignments(
     claim: str, vector: NDArray[np.float32], markers: Sequence[int], sources: Sequence[Source]
-) -> list[Source]:
-    """Return the sentences that carry a claim, the best first; more than one if it joins several.
+) -> Iterator[list[Source]]:
+    """Yield what may carry a claim, the likeliest first: a sentence, or several that it joins.
 
     A sentence counts by the share of the claim's words that it has, rare ones more, by likeness
     in meaning to the claim's unit `vector` `(d,)`, and a little where `markers` name its passage.
     """
     if not sources:
-        return []
+        return
     said = facts_of(claim, None)
     words = _words(said)
     weights = np.array([*words.values(), *(FIGURE for _ in (*said.amounts, *said.moments))])
@@ -66,15 +69,24 @@ def align(
     likeness = np.array([float(source.vector @ vector) for source in sources])
     marked = np.array([source.number in markers for source in sources])
     scores = shares @ weights + DENSE * _spread(likeness) + MARKED * marked
-    chosen = [int(scores.argmax())]
+    order = [int(k) for k in np.argsort(-scores, kind="stable")[:ALTERNATIVES]]
+    joined = _joined(order[0], shares, weights)
+    best, *others = ([k] for k in order)
+    for chosen in (best, *([joined] if len(joined) > 1 else []), *others):
+        yield [sources[k] for k in chosen]
+
+
+def _joined(first: int, shares: NDArray[np.floating], weights: NDArray[np.floating]) -> list[int]:
+    """Return a sentence with those that say much of what it leaves unsaid."""
+    chosen = [first]
     while len(chosen) < _MOST:
         have = shares[chosen].max(axis=0)
         gains = np.maximum(shares - have, 0) @ weights
-        best = int((gains + 0.01 * scores).argmax())
+        best = int(gains.argmax())
         if gains[best] < FURTHER:
             break
         chosen.append(best)
-    return [sources[k] for k in chosen]
+    return chosen
 
 
 def _words(said: Facts) -> dict[str, float]:

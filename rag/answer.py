@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Literal, Protocol
 
@@ -15,10 +15,12 @@ from index.passages import Sentence
 from rag.citations import Citation, Claim, cite, distinct
 from rag.confidence import calibration, confidence, signals
 from rag.default_library import default_library
-from rag.errors import QuestionError, ReaderError
+from rag.errors import EndpointError, QuestionError, ReaderError
 from rag.examples import example_questions
 from rag.follow_up import Turn, readings
+from rag.generation import Generated, Model, generate
 from rag.lists import partner, whole_list
+from rag.llm import ChatModel, endpoint_of
 from rag.messages import Messages, messages
 from rag.question import analyse
 from rag.rarity import rarity
@@ -48,7 +50,8 @@ READ_FURTHER = 2
 class Answer(AnswerRecord):
     """The answer to one question, or a refusal with its reason.
 
-    In extract mode `text` is the span alone, list items joined by 、. When `refused`,
+    In extract mode `text` is the span alone, list items joined by 、; in llm mode it is what the
+    model wrote, the texts of `claims` standing in it in their order. When `refused`,
     `text` and `claims` are empty, `refusal_reason` is for people and the nearest passage is
     `hits[0]`. `citations` are those of all claims in the order of their numbers.
     `confidence` is a calibrated probability in [0, 1]. `missing_terms` are the question's
@@ -137,7 +140,7 @@ class _Clock:
 
 
 class Chatbot:
-    """Answers questions from a library, by extraction, always with citations."""
+    """Answers questions from a library, by extraction or a language model, with citations."""
 
     def __init__(
         self,
@@ -145,11 +148,18 @@ class Chatbot:
         *,
         settings: Settings | None = None,
         reader: Reader | None = None,
+        model: Model | None = None,
         notices: Sequence[str] = (),
     ) -> None:
-        """Answer from `library`; `reader` finds the spans, `notices` go with every answer."""
+        """Answer from `library`.
+
+        `reader` finds the spans; `model` writes the answer over them, by default that of the
+        settings' endpoint, if they name one. `notices` go with every answer.
+        """
         self.library = library
         self.settings = settings or Settings()
+        endpoint = endpoint_of(self.settings)
+        self.model = model or (ChatModel(endpoint) if endpoint else None)
         self._reader, warnings = (reader, ()) if reader else load_reader(self.settings.lang)
         self._calibration = calibration(self._reader.name)
         wanted = self.settings.threshold
@@ -178,34 +188,10 @@ class Chatbot:
             QuestionError: the question is blank or too long.
             IndexingError: the library cannot be read.
         """
-        clock = _Clock()
-        question = _checked(question)
-        history = [Turn(turn.role, _readable(turn.content)) for turn in history]
-        with clock.stage("follow_up"):
-            meant = readings(question, history)
-        if analyse(meant[0]).kind == "meta":
-            return self._answer(
-                question, meant[0], clock, text=self._introduction(), confidence=1.0
-            )
-        replied = next((t.content for t in reversed(history) if t.role == "assistant"), "")
-        read = self._read(meant, replied, clock, documents, exclude_documents)
-        if read is None:
-            return self._answer(
-                question, meant[0], clock, confidence=0.0, refusal=self._say.nothing_to_search
-            )
-        found, hits, resolved = read.found, read.hits, read.question
-        with clock.stage("check"):
-            missing = self._missing_terms(read.probed)
-        if found.confidence < self._threshold:
-            reason = self._refusal(missing)
-            return self._answer(
-                question, resolved, clock, hits, found.confidence, refusal=reason, missing=missing
-            )
-        with clock.stage("cite"):
-            claims = self._cited(found)
-        return self._answer(
-            question, resolved, clock, hits, found.confidence, text=found.text, claims=claims
+        *_, answer = self.stream(
+            question, history, documents=documents, exclude_documents=exclude_documents
         )
+        return answer
 
     def stream(
         self,
@@ -217,10 +203,114 @@ class Chatbot:
     ) -> Generator[Answer]:
         """Yield the answer as it grows; the last one is what `ask` returns.
 
-        Closing the generator ends the work. An extracted answer is there at once, so it is the
-        only one.
+        Closing the generator ends the work. While a language model is waited for, the answer so
+        far comes again and again, so that there is a moment to close it; an extracted answer is
+        there at once.
         """
-        yield self.ask(question, history, documents=documents, exclude_documents=exclude_documents)
+        clock = _Clock()
+        question = _checked(question)
+        history = [Turn(turn.role, _readable(turn.content)) for turn in history]
+        with clock.stage("follow_up"):
+            meant = readings(question, history)
+        if analyse(meant[0]).kind == "meta":
+            yield self._answer(question, meant[0], clock, text=self._introduction(), confidence=1.0)
+            return
+        replied = next((t.content for t in reversed(history) if t.role == "assistant"), "")
+        read = self._read(meant, replied, clock, documents, exclude_documents)
+        if read is None:
+            yield self._answer(
+                question, meant[0], clock, confidence=0.0, refusal=self._say.nothing_to_search
+            )
+        elif self.model is None:
+            yield self._extracted(question, read, clock)
+        else:
+            yield from self._generated(self.model, question, read, clock)
+
+    def _extracted(self, question: str, read: _Read, clock: _Clock) -> Answer:
+        """Return what the reader found, or a refusal where it is not sure of it."""
+        found, hits, resolved = read.found, read.hits, read.question
+        missing = self._missing_terms(read.probed, clock)
+        if found.confidence < self._threshold:
+            reason = self._refusal(missing)
+            return self._answer(
+                question, resolved, clock, hits, found.confidence, refusal=reason, missing=missing
+            )
+        with clock.stage("cite"):
+            claims = self._cited(found)
+        return self._answer(
+            question, resolved, clock, hits, found.confidence, text=found.text, claims=claims
+        )
+
+    def _generated(
+        self, model: Model, question: str, read: _Read, clock: _Clock
+    ) -> Generator[Answer]:
+        """Yield what a language model answers as it grows; at last what holds."""
+        grown = Generated()
+        chinese = read.probed.asked.chinese
+        failure = ""
+        generated = generate(
+            self.library, model, self.settings, read.question, read.hits, chinese=chinese
+        )
+        with closing(generated), clock.stage("generate"):
+            try:
+                for grown in generated:
+                    yield self._of_model(model, question, read, clock, grown)
+            except EndpointError as error:
+                failure = self._say.fell_back.format(
+                    error.english if self.settings.lang == "en" else error
+                )
+        failure = failure or self._failure(grown)
+        if failure:
+            extracted = self._extracted(question, read, clock)
+            notices = (*extracted.notices, failure)
+            yield replace(extracted, mode="llm→extract", notices=notices)
+        elif grown.says_not:
+            missing = self._missing_terms(read.probed, clock)
+            answer = self._of_model(model, question, read, clock, grown)
+            yield replace(
+                answer,
+                text="",
+                refused=True,
+                refusal_reason=self._refusal(missing),
+                missing_terms=missing,
+                confidence=read.found.confidence,
+            )
+        else:
+            yield self._of_model(model, question, read, clock, grown)
+
+    def _failure(self, grown: Generated) -> str:
+        """Return why a model's finished answer cannot stand, "" where it can."""
+        if grown.says_not:
+            return ""
+        if not grown.supported:
+            return self._say.not_grounded.format(_shortened(grown.text))
+        bad = next((claim for claim in grown.claims if not claim.supported), None)
+        if bad and self.settings.strict:
+            return self._say.strictly.format(f"{bad.text} {' '.join(bad.problems)}")
+        return ""
+
+    def _of_model(
+        self, model: Model, question: str, read: _Read, clock: _Clock, grown: Generated
+    ) -> Answer:
+        """Return a model's answer so far.
+
+        Its confidence is that the passages answer the question, times the share of its claims
+        that they support.
+        """
+        share = grown.supported / len(grown.claims) if grown.claims else 0.0
+        answer = self._answer(
+            question,
+            read.question,
+            clock,
+            read.hits,
+            read.found.confidence * share,
+            text=grown.text,
+            claims=grown.claims,
+        )
+        foreign = any(claim.supported and claim.text.isascii() for claim in grown.claims)
+        unchecked = (self._say.names_unchecked,) if foreign else ()
+        notices = (*answer.notices, *grown.notices, *unchecked)
+        return replace(answer, mode="llm", model=model.name, notices=notices)
 
     def _read(
         self,
@@ -326,14 +416,15 @@ class Chatbot:
         text = "".join(s.text for s in chosen)
         return _Found(text, tuple((s.text, document_id, s) for s in chosen), sure)
 
-    def _missing_terms(self, probed: Probe) -> tuple[str, ...]:
+    def _missing_terms(self, probed: Probe, clock: _Clock) -> tuple[str, ...]:
         """Return the question's terms that no passage holds, none for other languages."""
         if not probed.asked.chinese:
             return ()
         terms = [term for term, weight in probed.terms if weight > 0 and len(term) > 1]
         parts = {term: _pairs(term) for term in terms}
         every = list(dict.fromkeys(part for term in terms for part in parts[term]))
-        counts = dict(zip(every, self.library.passage_counts(every), strict=True))
+        with clock.stage("check"):
+            counts = dict(zip(every, self.library.passage_counts(every), strict=True))
         return tuple(t for t in terms if min(counts[part] for part in parts[t]) == 0)
 
     def _refusal(self, missing: Sequence[str]) -> str:
@@ -393,6 +484,11 @@ def _checked(question: str) -> str:
             "taken. Shorten it; add long texts to the library with `wenju add` first.",
         )
     return _readable(question)
+
+
+def _shortened(text: str, most: int = 200) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= most else flat[: most - 1] + "…"
 
 
 def _readable(text: str) -> str:

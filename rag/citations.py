@@ -54,7 +54,7 @@ def cite(claims: Iterable[tuple[str, Document, Sentence]]) -> tuple[Claim, ...]:
     for text, document, sentence in claims:
         key = (document.id, sentence.start, sentence.end)
         number = numbers.setdefault(key, len(numbers) + 1)
-        made.append(Claim(text, (_citation(number, document, sentence),), supported=True))
+        made.append(Claim(text, (citation(number, document, sentence),), supported=True))
     return tuple(made)
 
 
@@ -80,7 +80,12 @@ def _quote(document: Document, sentence: Sentence) -> str:
     return quote
 
 
-def _citation(number: int, document: Document, sentence: Sentence) -> Citation:
+def citation(number: int, document: Document, sentence: Sentence) -> Citation:
+    """Return the citation of a sentence.
+
+    Raises:
+        LibraryCorrupt: the sentence is not what its document says there.
+    """
     return Citation(
         number=number,
         document_id=document.id,

@@ -98,6 +98,7 @@ class ChatModel:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
+        self.name = endpoint.model
 
     def stream(
         self, messages: Sequence[Message], stop: Sequence[str] = ()
