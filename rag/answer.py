@@ -74,6 +74,22 @@ class Answer(AnswerRecord):
     model: str
     timings_ms: Mapping[str, float]
 
+    def parts(self) -> list[tuple[str, Claim | None]]:
+        """Return the text piece by piece: each claim, and what stands between them."""
+        found: list[tuple[str, Claim | None]] = []
+        end = 0
+        for claim in self.claims:
+            start = self.text.find(claim.text, end)
+            if start < 0:  # the text was made otherwise, or not of claims
+                continue
+            if start > end:
+                found.append((self.text[end:start], None))
+            end = start + len(claim.text)
+            found.append((claim.text, claim))
+        if end < len(self.text):
+            found.append((self.text[end:], None))
+        return found
+
 
 class Answerer(Protocol):
     """Anything that answers questions: a Chatbot, or a system under test."""
@@ -245,7 +261,7 @@ class Chatbot:
         self, model: Model, question: str, read: _Read, clock: _Clock
     ) -> Generator[Answer]:
         """Yield what a language model answers as it grows; at last what holds."""
-        grown = Generated()
+        grown, answer = Generated(), None
         chinese = read.probed.asked.chinese
         failure = ""
         generated = generate(
@@ -253,8 +269,11 @@ class Chatbot:
         )
         with closing(generated), clock.stage("generate"):
             try:
-                for grown in generated:
-                    yield self._of_model(model, question, read, clock, grown)
+                for latest in generated:
+                    if answer is None or latest is not grown:
+                        grown = latest
+                        answer = self._of_model(model, question, read, clock, grown)
+                    yield answer
             except EndpointError as error:
                 failure = self._say.fell_back.format(
                     error.english if self.settings.lang == "en" else error

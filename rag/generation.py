@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -10,7 +11,7 @@ from index.documents import UNUSABLE, Document
 from index.library import Hit, Library
 from rag.citations import Claim
 from rag.drafts import Draft, drafts
-from rag.errors import PromptTooLong
+from rag.errors import EndpointError, PromptTooLong
 from rag.grounding import Grounding
 from rag.llm import Message
 from rag.messages import Messages, messages
@@ -19,6 +20,10 @@ from rag.settings import Settings
 
 _CUT_OFF = "length"
 """The finish reason of an answer that reached its longest."""
+
+
+REPEATS = 3
+"""How often a model may not say the same sentence."""
 
 
 class Model(Protocol):
@@ -104,6 +109,11 @@ def _grown(
                 text += UNUSABLE.sub("\ufffd", piece)
                 grown = _judged(grown, *drafts(text, finished=False), grounding)
             yield grown
+            if _rambles(grown.claims):
+                raise EndpointError(
+                    f"模型 {model.name} 不断重复同一句话；请换一个 llm_model。",
+                    f"The model {model.name} says the same over and over; use another llm_model.",
+                )
     except StopIteration as ended:
         grown = _judged(grown, *drafts(text), grounding)
         if ended.value == _CUT_OFF:
@@ -115,7 +125,7 @@ def _grown(
 
 def _judged(grown: Generated, found: Sequence[Draft], rest: str, grounding: Grounding) -> Generated:
     """Judge the claims that are new."""
-    told = [draft for draft in found if not says_not(draft.text)]
+    told = [draft for draft in found if not (says_not(draft.text) or _asks(draft.text))]
     new = (grounding.judge(draft) for draft in told[len(grown.claims) :])
     return replace(
         grown,
@@ -123,6 +133,17 @@ def _judged(grown: Generated, found: Sequence[Draft], rest: str, grounding: Grou
         claims=(*grown.claims, *new),
         says_not=bool(found) and not told and not rest,
     )
+
+
+def _asks(text: str) -> bool:
+    """Tell a question, which claims nothing."""
+    return text.rstrip("\"'”’）)").endswith(("？", "?"))
+
+
+def _rambles(claims: Sequence[Claim]) -> bool:
+    """Tell whether a model says the same over and over."""
+    counts = Counter(claim.text for claim in claims)
+    return any(count >= REPEATS for count in counts.values())
 
 
 def _documents(library: Library, hits: Sequence[Hit]) -> list[Document]:

@@ -10,7 +10,7 @@ from index.library import Hit, Library
 from rag.alignment import Source, alignments
 from rag.citations import Citation, Claim, citation
 from rag.drafts import Draft
-from rag.facts import evidence_of
+from rag.facts import evidence_of, facts_of
 from rag.gate import problems
 from rag.messages import messages
 from rag.settings import Language
@@ -40,12 +40,17 @@ class Grounding:
             IndexingError: the library cannot be read.
         """
         vector = self._library.embed_question(draft.judged)
+        facts = facts_of(draft.judged, None)
+        sources = self._sources
+        if not (facts.chinese or facts.amounts or facts.moments):
+            # Nothing of it can be checked across languages: only where the model itself says so.
+            sources = [source for source in sources if source.number in draft.markers]
         said: tuple[str, ...] = ()
-        for sources in alignments(draft.judged, vector, draft.markers, self._sources):
-            parts = [(s.document, s.hit.passage.heading, s.sentence.text) for s in sources]
+        for chosen in alignments(draft.judged, vector, draft.markers, sources):
+            parts = [(s.document, s.hit.passage.heading, s.sentence.text) for s in chosen]
             found = problems(draft.judged, evidence_of(parts), self._language)
             if not found:
-                return Claim(draft.text, self._cited(sources), supported=True)
+                return Claim(draft.text, self._cited(chosen), supported=True)
             said = said or found
         none = messages(self._language).unfounded
         return Claim(draft.text, (), supported=False, problems=said or (none,))

@@ -115,7 +115,7 @@ def test_an_answer_without_claims_keeps_its_lines() -> None:
 
 def test_an_unsupported_claim_is_marked_with_its_reason() -> None:
     claim = Claim("约900亿元", ANSWER.citations, supported=False, problems=("原文没有数字 900",))
-    page = html(answer_html(replace(ANSWER, claims=(claim,))))
+    page = html(answer_html(replace(ANSWER, text=claim.text, claims=(claim,))))
     assert '<strong class="wj-claim wj-unsupported">约900亿元</strong>' in page
     assert "<li>原文没有支持这一句：约900亿元 原文没有数字 900</li>" in page
 

@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from itertools import chain
 from typing import Annotated, Any, NoReturn
@@ -27,8 +28,19 @@ from ui.errors import UiError
 from ui.evaluation import evaluate_questions
 from ui.language import error_message, say
 from ui.opening import chatbot_of, counted, embedding_bar, library_of
-from ui.options import DeviceOption, DtypeOption, EmbedderOption, JsonFlag, LibraryOption
-from ui.terminal import show_answer, stdout, table, tell, tolerate_encodings
+from ui.options import (
+    DeviceOption,
+    DtypeOption,
+    EmbedderOption,
+    ExtractFlag,
+    JsonFlag,
+    LibraryOption,
+    LlmModelOption,
+    LlmOption,
+    StrictFlag,
+    answering_settings,
+)
+from ui.terminal import show_answer, show_growing, stdout, table, tell, tolerate_encodings
 from ui.usage import Command, Group, usage_message
 from ui.version import version
 
@@ -123,18 +135,30 @@ def ask(
     embedder: EmbedderOption = None,
     device: DeviceOption = None,
     dtype: DtypeOption = None,
+    llm_base_url: LlmOption = None,
+    llm_model: LlmModelOption = None,
+    strict: StrictFlag = None,
+    extract: ExtractFlag = False,
     as_json: JsonFlag = False,
 ) -> int:
     """Answer one question; 3 where the answer is a refusal."""
-    settings = Settings.from_environment(
-        library=library, embedder=embedder, device=device, dtype=dtype
+    settings = answering_settings(
+        extract=extract,
+        library=library,
+        embedder=embedder,
+        device=device,
+        dtype=dtype,
+        llm_base_url=llm_base_url,
+        llm_model=llm_model,
+        strict=strict,
     )
     if question == "-":
         question = sys.stdin.read(_LONGEST_INPUT).rstrip("\r\n")
     with chatbot_of(settings) as chatbot:
         if document:
             _check_documents(document, chatbot)
-        answer = chatbot.ask(question, documents=document)
+        with closing(chatbot.stream(question, documents=document)) as answers:
+            answer = show_growing(answers)
     if as_json:
         _print_json(answer.to_dict())
     else:
@@ -198,15 +222,26 @@ def chat(
     embedder: EmbedderOption = None,
     device: DeviceOption = None,
     dtype: DtypeOption = None,
+    llm_base_url: LlmOption = None,
+    llm_model: LlmModelOption = None,
+    strict: StrictFlag = None,
+    extract: ExtractFlag = False,
 ) -> int:
     """Serve the chat page and the HTTP API until it is interrupted."""
-    # Gradio makes an HTTP client as it is imported, which fails for some proxies: it needs none.
-    os.environ["no_proxy"] = "*"
-    from ui.guard import Login  # noqa: PLC0415 - a web server takes seconds to import
-    from ui.server import listening, serve  # noqa: PLC0415
+    with _without_proxies():  # a web server takes seconds to import
+        from ui.guard import Login  # noqa: PLC0415
+        from ui.server import listening, serve  # noqa: PLC0415
 
-    settings = Settings.from_environment(
-        library=library, embedder=embedder, device=device, dtype=dtype, auth=auth
+    settings = answering_settings(
+        extract=extract,
+        library=library,
+        embedder=embedder,
+        device=device,
+        dtype=dtype,
+        auth=auth,
+        llm_base_url=llm_base_url,
+        llm_model=llm_model,
+        strict=strict,
     )
     login = None if settings.auth is None else Login(settings.auth)
     with listening(host, port) as sockets, chatbot_of(settings) as chatbot:
@@ -221,6 +256,24 @@ def chat(
             open_browser=browser,
         )
     return ANSWERED
+
+
+@contextmanager
+def _without_proxies() -> Iterator[None]:
+    """Set no proxy for a moment.
+
+    Gradio makes an HTTP client as it is imported, which fails for some proxies and needs none; a
+    language model may need one.
+    """
+    before = os.environ.get("no_proxy")
+    os.environ["no_proxy"] = "*"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["no_proxy"]
+        else:
+            os.environ["no_proxy"] = before
 
 
 @app.command(cls=Command, help=say("把文件或文件夹加入资料库", "add files or folders"))

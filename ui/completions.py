@@ -23,12 +23,13 @@ from starlette.types import Receive, Scope, Send
 
 from index.errors import IndexingError
 from rag.answer import Answer
-from rag.citations import Citation
+from rag.citations import Citation, Claim
 from rag.errors import QuestionError, RagError
 from rag.follow_up import Turn
 from ui.desk import Asked, Desk
 from ui.errors import TooManyPeople, UiError
 from ui.language import error_message, say
+from ui.marking import marked, numbers
 from ui.terminal import safe
 
 MODEL = "wenju"
@@ -196,11 +197,20 @@ def readable(text: str) -> str:
 
 
 def footnotes(answer: Answer) -> str:
-    """Return what follows the text of an answer: its citations, or why it is refused."""
+    """Return what follows the body of an answer: its citations, or why it is refused."""
     if answer.refused:
         return "\n\n".join(_refusal(answer))
-    marks = "".join(f"[{citation.number}]" for citation in answer.citations)
-    return (marks and f" {marks}") + "".join(f"\n\n{note}" for note in _notes(answer))
+    return "".join(f"\n\n{note}" for note in _notes(answer))
+
+
+def body(answer: Answer) -> str:
+    """Return the text of an answer with the numbers of its footnotes, as Markdown."""
+    return marked(answer, readable, _numbered)
+
+
+def _numbered(claim: Claim, is_marked: bool) -> str:
+    text = readable(claim.text)
+    return f"{text} {numbers(claim)}".rstrip() if is_marked else text
 
 
 def _notes(answer: Answer) -> Iterator[str]:
@@ -364,7 +374,7 @@ async def _events(first: Answer, answers: AsyncIterator[Answer]) -> AsyncIterato
     yield event({"role": "assistant", "content": ""})
     try:
         while True:
-            text = readable(answer.text)
+            text = body(answer)
             # A fallback starts anew: what was said cannot be taken back.
             delta = text[len(said) :] if text.startswith(said) else f"\n\n{text}"
             if delta:
@@ -382,7 +392,7 @@ async def _events(first: Answer, answers: AsyncIterator[Answer]) -> AsyncIterato
 
 
 def _completion(answer: Answer) -> dict[str, Any]:
-    content = readable(answer.text) + footnotes(answer)
+    content = body(answer) + footnotes(answer)
     message = {"role": "assistant", "content": content, "refusal": None}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
     return _head("chat.completion") | {"choices": [choice], "wenju": answer.to_dict()}

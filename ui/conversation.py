@@ -11,9 +11,10 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from rag.answer import Answer
-from rag.citations import Citation
+from rag.citations import Citation, Claim
 from rag.follow_up import Turn
 from ui.language import say
+from ui.marking import marked, numbers
 from ui.terminal import confidence_in_words
 
 _KEPT_HITS = 5
@@ -123,8 +124,17 @@ def _answer_markdown(exchange: Exchange) -> list[str]:
 
 
 def _text(answer: Answer) -> str:
-    numbers = "".join(f"[{citation.number}]" for citation in answer.citations)
-    return f"{_line(answer.text)} {numbers}".rstrip()
+    return marked(answer, _between, _numbered)
+
+
+def _between(text: str) -> str:
+    """Return what stands between claims, a line of it a paragraph."""
+    return "\n\n".join(map(_escaped, text.split("\n")))
+
+
+def _numbered(claim: Claim, is_marked: bool) -> str:
+    text = _escaped(claim.text)
+    return f"{text} {numbers(claim)}".rstrip() if is_marked else text
 
 
 def _quoted(citation: Citation) -> str:
@@ -136,7 +146,10 @@ def _quoted(citation: Citation) -> str:
 
 def _line(text: str) -> str:
     """Return text in one line with nothing in it that Markdown would make HTML or a link of."""
-    flat = " ".join(text.split())
+    return _escaped(" ".join(text.split()))
+
+
+def _escaped(text: str) -> str:
     for mark in "\\`*_[]<>#!|~":
-        flat = flat.replace(mark, f"\\{mark}")
-    return flat
+        text = text.replace(mark, f"\\{mark}")
+    return text

@@ -155,11 +155,14 @@ class Asked:
     ) -> None:
         try:
             streamed = self._desk.chatbot.stream(question, history, documents=documents)
+            told = None
             with closing(streamed) as stream:
                 for answer in stream:
                     if self._left.is_set():
                         return
-                    self._tell(answer)
+                    if answer is not told:  # the same comes again while more is waited for
+                        self._tell(answer)
+                    told = answer
         finally:
             self._tell(None)
 

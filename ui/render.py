@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from itertools import zip_longest
+from collections.abc import Iterator
+from functools import partial
 from urllib.parse import quote
 from zlib import crc32
 
 from index.library import Hit
-from rag.answer import Answer
+from rag.answer import Answer, Mode
 from rag.citations import Citation, Claim
 from ui.language import say
+from ui.marking import marked
 from ui.terminal import confidence_in_words, safe
 
 _PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
@@ -71,12 +72,8 @@ def citation_link(citation: Citation) -> str:
 
 
 def _answered(answer: Answer) -> Iterator[str]:
-    if answer.claims:
-        items = "、".join(claim.text for claim in answer.claims) == answer.text
-        text = ("、" if items else " ").join(_linked(answer.claims))
-    else:
-        text = "<br>".join(map(escape, answer.text.splitlines()))
-    yield f'<p class="wj-text">{text}</p>'
+    text = marked(answer, _between, partial(_claim, answer.mode))
+    yield f'<p class="wj-text">{text or say("正在撰写…", "Writing…")}</p>'
     if problems := "".join(_unsupported(claim) for claim in answer.claims if not claim.supported):
         yield f'<ul class="wj-problems">{problems}</ul>'
     if answer.citations:
@@ -111,16 +108,17 @@ def _resolved(answer: Answer) -> Iterator[str]:
         )
 
 
-def _linked(claims: Sequence[Claim]) -> Iterator[str]:
-    """Yield each claim with its links; neighbours of the same source share those of the last."""
-    for claim, following in zip_longest(claims, claims[1:]):
-        shared = following is not None and following.citations == claim.citations
-        yield _claim(claim, "" if shared else "".join(map(citation_link, claim.citations)))
+def _between(text: str) -> str:
+    """Return what stands between claims, its line breaks kept."""
+    return "<br>".join(map(_escape_part, text.split("\n")))
 
 
-def _claim(claim: Claim, links: str) -> str:
-    kind = "wj-claim" if claim.supported else "wj-claim wj-unsupported"
-    return f'<strong class="{kind}">{escape(claim.text)}</strong>{links}'
+def _claim(mode: Mode, claim: Claim, is_marked: bool) -> str:
+    """Return a claim with its links; a quote stands out, a sentence among others does not."""
+    tag, kind = ("span", "wj-said") if mode == "llm" else ("strong", "wj-claim")
+    kind += "" if claim.supported else " wj-unsupported"
+    links = "".join(map(citation_link, claim.citations)) if is_marked else ""
+    return f'<{tag} class="{kind}">{escape(claim.text)}</{tag}>{links}'
 
 
 def _unsupported(claim: Claim) -> str:
@@ -169,8 +167,14 @@ def _confidence(answer: Answer) -> str:
     label = say("可信度：", "Confidence: ")
     grade = "high" if answer.confidence >= 0.8 else "fair" if answer.confidence >= 0.5 else "low"
     copy = say("复制回答与出处", "Copy the answer with its source")
+    writer = ""
+    if answer.mode == "llm":
+        by = say(
+            f"{answer.model} 撰写，逐句核对", f"Written by {answer.model}, each sentence checked"
+        )
+        writer = f'<span class="wj-writer">{escape(by)}</span> '
     return (
-        f'<p class="wj-meta"><span class="wj-grade wj-{grade}">{label}{words}</span> '
+        f'<p class="wj-meta"><span class="wj-grade wj-{grade}">{label}{words}</span> {writer}'
         f'<a class="wj-copy" href="#copy" role="button">{copy}</a></p>'
     )
 
@@ -220,6 +224,7 @@ def _stage(name: str) -> str:
         "read": say("阅读", "read"),
         "check": say("核对", "check"),
         "cite": say("引文", "cite"),
+        "generate": say("撰写", "write"),
         "total": say("共", "total"),
     }.get(name, name)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.live import Live
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -24,6 +25,7 @@ from rich.text import Text
 from rag.answer import Answer
 from rag.citations import Citation, Claim
 from ui.language import say
+from ui.marking import marked, numbers
 
 _UNSAFE = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
@@ -83,6 +85,29 @@ def show_answer(console: Console, answer: Answer) -> None:
         _show_claims(console, answer)
 
 
+def show_growing(answers: Iterable[Answer]) -> Answer:
+    """Return the last of the answers, the text so far being shown meanwhile on a terminal."""
+    console = stderr()
+    if not console.is_terminal:
+        *_, answer = answers
+        return answer
+    with Live(console=console, transient=True, auto_refresh=False) as live:
+        answer = None
+        for grown in answers:
+            if grown is not answer:
+                live.update(Text(safe(text_of(grown))), refresh=True)
+            answer = grown
+    assert answer is not None, "every question has an answer"
+    return answer
+
+
+def text_of(answer: Answer) -> str:
+    """Return the text of an answer, a model's with the numbers of its citations."""
+    if answer.mode != "llm":
+        return answer.text
+    return marked(answer, str, lambda claim, _: f"{claim.text} {numbers(claim)}")
+
+
 def confidence_in_words(confidence: float) -> str:
     """Return what a probability means to a reader."""
     if confidence >= 0.8:
@@ -93,7 +118,7 @@ def confidence_in_words(confidence: float) -> str:
 
 
 def _show_claims(console: Console, answer: Answer) -> None:
-    console.print(Text(safe(answer.text), style="bold"))
+    console.print(Text(safe(text_of(answer)), style="bold"))
     for claim in answer.claims:
         _show_problems(console, claim)
     _show_confidence(console, answer)
