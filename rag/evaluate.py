@@ -307,6 +307,10 @@ class _Examiner:
         if answer and answer.citations:
             verbatim = [self._is_verbatim(citation) for citation in answer.citations]
             scores["quote_verbatim"] = sum(verbatim) / len(verbatim)
+        if answer:
+            scores["fallback_rate"] = float(answer.mode == "llm→extract")
+        if answer and answer.claims:
+            scores["unsupported_rate"] = _mean([float(not c.supported) for c in answer.claims])
         if case.answerable:
             scores |= _answer_scores(case, answer) | _citation_scores(case, answer)
             scores |= self._ranking_scores(case, answer) | self._chance_scores(case)
@@ -405,11 +409,33 @@ def _citation_scores(case: _Case, answer: Answer | None) -> dict[str, float]:
         return {}
     if answer is None or answer.refused:
         return {"citation_recall": 0.0}
-    cited = [Span(c.document_id, c.start, c.end) for c in answer.citations]
+    cited = [_span(citation) for citation in answer.citations]
     return {
         "citation_precision": citation_precision(cited, case.evidence),
         "citation_recall": citation_recall(cited, case.evidence),
+        **_claim_scores(case, answer),
     }
+
+
+def _claim_scores(case: _Case, answer: Answer) -> dict[str, float]:
+    """Return the share of the claims' citations that are right, and of the claims with such.
+
+    Source: citation precision and recall of Gao et al., "Enabling Large Language Models to
+    Generate Text with Citations", 2023, with the evidence spans in place of a judging model.
+    """
+    by_claim = [[_span(citation) for citation in claim.citations] for claim in answer.claims]
+    cited = [span for spans in by_claim for span in spans]
+    scores: dict[str, float] = {}
+    if by_claim:
+        right = [bool(spans) and citation_precision(spans, case.evidence) > 0 for spans in by_claim]
+        scores["claim_recall"] = _mean([float(each) for each in right])
+    if cited:
+        scores["claim_precision"] = citation_precision(cited, case.evidence)
+    return scores
+
+
+def _span(citation: Citation) -> Span:
+    return Span(citation.document_id, citation.start, citation.end)
 
 
 def _rank_scores(prefix: str, ranks: Sequence[int | None]) -> dict[str, float]:

@@ -78,19 +78,23 @@ def _named(facts: Facts) -> Iterator[tuple[str, int]]:
 
 def _known(name: str, known: str) -> bool:
     """Tell whether a name stands in a text: whole, without its level, longer, or abbreviated."""
-    bare = _PARTICLES.sub("", _LEVEL.sub("", name))
-    if len(bare) < 2 or bare in known or _abbreviated(name, known):
-        return True
-    if name.endswith("某") and re.search(f"{name[:-1]}(?:女士|先生|某)", known):
-        return True
     if name in _SCOPES:
         return bool(re.search(_SAME_SCOPE.get(name, f"[我本该全]{name[1]}|{name[1]}内"), known))
-    if (short := re.sub(r"[二三四五六七八九十两]?[省市地]$", "", name)) and all(
-        _ABBREVIATED.get(character, "-") in known for character in short
-    ):
+    bare = _PARTICLES.sub("", _LEVEL.sub("", name))
+    return (
+        len(bare) < 2 or bare in known or _abbreviated(name, known) or _renamed(name, bare, known)
+    )
+
+
+def _renamed(name: str, bare: str, known: str) -> bool:
+    """Tell whether a text has a name in another form: 沪 of 上海, 常女士 of 常某, longer."""
+    if name.endswith("某"):
+        return bool(re.search(f"{name[:-1]}(?:女士|先生|某)", known))
+    short = re.sub(r"[二三四五六七八九十两]?[省市地]$", "", name)
+    if short and all(_ABBREVIATED.get(character, "-") in known for character in short):
         return True
-    short = next((short for short, long in _ABBREVIATED.items() if bare == long), None)
-    if short and re.search(rf"{short}(?={_SHORT}|[省市企籍])|(?<={_SHORT}){short}", known):
+    letter = next((short for short, long in _ABBREVIATED.items() if bare == long), None)
+    if letter and re.search(rf"{letter}(?={_SHORT}|[省市企籍])|(?<={_SHORT}){letter}", known):
         return True
     if len(bare) <= 4 and bare in _initials(known):
         return True

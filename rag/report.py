@@ -66,6 +66,10 @@ METRICS: Mapping[str, str] = {
     "recall_ceiling": "证据在一个段落之内",
     "citation_precision": "引文准确率",
     "citation_recall": "引文召回率",
+    "claim_precision": "论断的引文准确率",
+    "claim_recall": "引对了原文的论断比例",
+    "unsupported_rate": "没有依据的论断比例",
+    "fallback_rate": "大模型答不成而改用抽取的比例",
     "quote_verbatim": "引文逐字一致",
     "refusal_precision": "拒答准确率",
     "refusal_recall": "拒答召回率",
@@ -79,7 +83,15 @@ METRICS: Mapping[str, str] = {
 """Every metric of a report, in the order of its table, and its name in the reader's language."""
 
 LOWER_IS_BETTER = frozenset(
-    {"length_ratio", "ece", "latency_p50_ms", "latency_p95_ms", "latency_max_ms"}
+    {
+        "length_ratio",
+        "unsupported_rate",
+        "fallback_rate",
+        "ece",
+        "latency_p50_ms",
+        "latency_p95_ms",
+        "latency_max_ms",
+    }
 )
 KIND_METRICS = (
     "correct",
@@ -360,12 +372,14 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """How a report differs from an older one.
+    """How a report differs from another: an older one, or one of another way of answering.
 
-    `fixed` and `broken` are the ids of questions that became correct or ceased to be;
-    `added` and `removed` those that only one of the two asks.
+    `names` are those of the other one and of this, for people. `fixed` and `broken` are the ids
+    of questions that became correct or ceased to be; `added` and `removed` those that only one
+    of the two asks.
     """
 
+    names: tuple[str, str]
     metrics: Mapping[str, Difference]
     fixed: tuple[str, ...]
     broken: tuple[str, ...]
@@ -427,8 +441,12 @@ def _are_numbers(values: Iterable[Any]) -> bool:
     return all(isinstance(value, int | float) and abs(value) <= float_info.max for value in values)
 
 
-def compare(report: Report, baseline: Mapping[str, Any], *, seed: int = 0) -> Comparison:
-    """Compare a report with an older one, as `Report.to_dict` wrote it, question by question.
+def compare(
+    report: Report, baseline: Mapping[str, Any], names: tuple[str, str], *, seed: int = 0
+) -> Comparison:
+    """Compare a report with another, as `Report.to_dict` wrote it, question by question.
+
+    `names` are what people are told of the other one and of this.
 
     Raises:
         EvaluationError: the older one is not such a report.
@@ -450,6 +468,7 @@ def compare(report: Report, baseline: Mapping[str, Any], *, seed: int = 0) -> Co
         name: np.array([_change(now[key], before[key], name) for key in shared]) for name in METRICS
     }
     return Comparison(
+        names=names,
         metrics={
             name: Difference(
                 before=old_metrics.get(name),
@@ -465,7 +484,17 @@ def compare(report: Report, baseline: Mapping[str, Any], *, seed: int = 0) -> Co
     )
 
 
-_UNPAIRED = frozenset({"length_ratio", "refusal_precision", "citation_precision", "quote_verbatim"})
+_UNPAIRED = frozenset(
+    {
+        "length_ratio",
+        "refusal_precision",
+        "citation_precision",
+        "claim_precision",
+        "claim_recall",
+        "unsupported_rate",
+        "quote_verbatim",
+    }
+)
 """Metrics whose difference is no mean of differences: a median, or over the questions that
 were refused or answered, which are others in each run."""
 

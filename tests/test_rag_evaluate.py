@@ -493,7 +493,7 @@ def test_two_runs_compare_question_by_question(tmp_path: Path) -> None:
     path.write_text(json.dumps(before.to_dict()), encoding="utf-8")
     answered = reply(ACRES.question, "300亩", "示范田占地300亩。")
     now = run([PISTONS, INCOME, ACRES, MAYOR], {ACRES.question: answered})
-    comparison = compare(now, read_report(path))
+    comparison = compare(now, read_report(path), ("以前", "现在"))
     assert comparison.fixed == ("pistons",)
     assert comparison.broken == ("acres",)
     assert comparison.added == ("mayor",)

@@ -23,16 +23,27 @@ from rag.default_library import (
 )
 from rag.evaluate import evaluate
 from rag.questions import Question, read_questions, read_squad, sample_questions
-from rag.report import LOWER_IS_BETTER, METRICS, below, compare, read_report
+from rag.report import LOWER_IS_BETTER, METRICS, Report, below, compare, read_report
 from rag.settings import Settings
 from ui.errors import FeedbackError, ReportError
 from ui.feedback import question_set
 from ui.language import error_message, say
 from ui.opening import embedding_bar, library_of
-from ui.options import DeviceOption, DtypeOption, EmbedderOption, LibraryOption
+from ui.options import (
+    DeviceOption,
+    DtypeOption,
+    EmbedderOption,
+    ExtractFlag,
+    LibraryOption,
+    LlmModelOption,
+    LlmOption,
+    StrictFlag,
+    answering_settings,
+    without_model,
+)
 from ui.report_page import to_html
 from ui.report_tables import shortfall_message, show_report
-from ui.terminal import progress_bar, stdout, tell
+from ui.terminal import progress_bar, safe, stdout, tell
 from ui.version import version
 
 
@@ -137,6 +148,10 @@ def evaluate_questions(
     embedder: EmbedderOption = None,
     device: DeviceOption = None,
     dtype: DtypeOption = None,
+    llm_base_url: LlmOption = None,
+    llm_model: LlmModelOption = None,
+    strict: StrictFlag = None,
+    extract: ExtractFlag = False,
 ) -> int:
     """Ask every question, show and write the report; 1 where a minimum is not reached."""
     if from_feedback:
@@ -152,22 +167,39 @@ def evaluate_questions(
         )
     minimums = read_minimums(minimum or ())
     older = read_report(baseline) if baseline else None
-    settings = Settings.from_environment(
-        library=library, embedder=embedder, device=device, dtype=dtype
+    settings = answering_settings(
+        extract=extract,
+        library=library,
+        embedder=embedder,
+        device=device,
+        dtype=dtype,
+        llm_base_url=llm_base_url,
+        llm_model=llm_model,
+        strict=strict,
     )
-    with _subject(settings, questions, squad, library) as (opened, asked), _asking() as progress:
-        report = evaluate(
-            Chatbot(opened, settings=settings),
-            opened,
-            sample_questions(asked, limit, sample_seed),
-            hold_out=hold_out,
-            given_document=given_document,
-            seed=sample_seed or 0,
-            settings=_described(settings, questions or squad, limit, sample_seed),
-            progress=progress,
-            words_of=error_message,
-        )
-    comparison = compare(report, older) if older else None
+    with _subject(settings, questions, squad, library) as (opened, asked):
+
+        def measured(by: Settings) -> Report:
+            with _asking(by.llm_model) as progress:
+                return evaluate(
+                    Chatbot(opened, settings=by),
+                    opened,
+                    sample_questions(asked, limit, sample_seed),
+                    hold_out=hold_out,
+                    given_document=given_document,
+                    seed=sample_seed or 0,
+                    settings=_described(by, questions or squad, limit, sample_seed),
+                    progress=progress,
+                    words_of=error_message,
+                )
+
+        names = (say("以前", "before"), say("现在", "now"))
+        if settings.llm_model and not older:
+            # A model's answers are shown beside those that are had without it.
+            older = measured(without_model(settings)).to_dict()
+            names = (say("抽取", "extracted"), settings.llm_model)
+        report = measured(settings)
+    comparison = compare(report, older, names) if older else None
     if json_out != Path("-"):
         show_report(stdout(), report, comparison)
     if json_out:
@@ -260,8 +292,9 @@ def _seed_only(settings: Settings) -> DiskLibrary:
         return seed_library(temporary_folder(), settings_embedder(settings), progress=progress)
 
 
-def _asking() -> AbstractContextManager[Callable[[int, int], None]]:
-    return progress_bar(say("正在提问", "Asking"), say("问", "questions"))
+def _asking(model: str | None) -> AbstractContextManager[Callable[[int, int], None]]:
+    asking = say("正在提问", "Asking")
+    return progress_bar(f"{asking} {safe(model)}" if model else asking, say("问", "questions"))
 
 
 def _described(
@@ -277,6 +310,8 @@ def _described(
         "threshold": settings.threshold,
         "device": settings.device,
         "dtype": settings.dtype,
+        "llm_model": settings.llm_model,
+        "strict": settings.strict,
     }
 
 

@@ -99,4 +99,9 @@ def answering_settings(*, extract: bool, **said: Any) -> Settings:
     if not extract:
         return Settings.from_environment(**said)
     said = {name: value for name, value in said.items() if not name.startswith("llm_")}
-    return replace(Settings.from_environment(**said), llm_base_url=None, llm_model=None)
+    return without_model(Settings.from_environment(**said))
+
+
+def without_model(settings: Settings) -> Settings:
+    """Return the settings with no language model."""
+    return replace(settings, llm_base_url=None, llm_model=None)

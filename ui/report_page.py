@@ -132,8 +132,7 @@ def _comparison(comparison: Comparison) -> str:
     changed = _table(
         (
             say("指标", "metric"),
-            say("上次", "before"),
-            say("这次", "now"),
+            *map(escape, comparison.names),
             say("差的 95% 区间", "95% interval of the difference"),
         ),
         (

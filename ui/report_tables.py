@@ -86,9 +86,8 @@ def _latency(report: Report) -> Table:
 
 def _show_comparison(console: Console, comparison: Comparison) -> None:
     columns = (
-        say("与以前相比", "compared"),
-        say("以前", "before"),
-        say("现在", "now"),
+        say("比较", "compared"),
+        *comparison.names,
         say("差的 95% 区间", "95% interval of the difference"),
     )
     rows = [
