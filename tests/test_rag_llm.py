@@ -425,6 +425,19 @@ def test_closing_the_stream_ends_the_connection(scenario: Scenario) -> None:
         assert server.visits[0].gone.wait(10)
 
 
+def test_closing_the_stream_ends_a_handshake() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute, no_thread_left():
+        stream = model(f"https://127.0.0.1:{mute.getsockname()[1]}/v1").stream(ASKED)
+        next(stream)
+        connection, _ = mute.accept()
+        with connection:
+            connection.settimeout(10)
+            assert connection.recv(1)
+            stream.close()
+            while connection.recv(65536):
+                pass
+
+
 def test_closing_the_stream_ends_a_wait_between_attempts() -> None:
     with misbehaving(replies(429, Retry_After="60")) as server, no_thread_left():
         stream = model(server.url).stream(ASKED)
