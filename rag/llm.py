@@ -14,12 +14,14 @@ import ssl
 from base64 import b64encode
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
 from math import inf
 from pathlib import Path
 from typing import Any, Literal
 
 import anyio
+import anyio.abc
 import httpx
 from anyio.from_thread import start_blocking_portal
 from pydantic import BaseModel
@@ -347,48 +349,64 @@ async def _attempt(
     failures: Failures,
     put: Callable[[str], None],
 ) -> str:
-    with anyio.CancelScope() as waiting:
-        with anyio.move_on_after(endpoint.connect_s) as connecting:
+    async with AsyncExitStack() as opened:
+        with anyio.CancelScope() as waiting:
+            with anyio.move_on_after(endpoint.connect_s) as connecting:
 
-            async def trace(event: str, info: Mapping[str, Any]) -> None:
-                # What asks a proxy for a tunnel is no POST.
-                if (
-                    event.endswith("send_request_headers.started")
-                    and info["request"].method == b"POST"
-                ):
-                    connecting.deadline = inf
-                    waiting.deadline = anyio.current_time() + endpoint.first_token_s
+                async def trace(event: str, info: Mapping[str, Any]) -> None:
+                    if event.endswith("connect_tcp.complete"):
+                        # httpcore leaves it open where the handshake after it is cancelled.
+                        opened.push_async_callback(_close, info["return_value"])
+                    # What asks a proxy for a tunnel is no POST.
+                    elif (
+                        event.endswith("send_request_headers.started")
+                        and info["request"].method == b"POST"
+                    ):
+                        connecting.deadline = inf
+                        waiting.deadline = anyio.current_time() + endpoint.first_token_s
 
-            def begun() -> None:
-                waiting.deadline = inf
+                def begun() -> None:
+                    waiting.deadline = inf
 
-            request = client.build_request(
-                "POST",
-                _completions(endpoint.base_url),
-                # ASCII, so that half a surrogate pair in a question does no harm.
-                content=json.dumps(body),
-                extensions={"trace": trace},
-            )
-            try:
-                response = await client.send(request, stream=True)
-            except httpx.LocalProtocolError:
-                # Without the cause, which quotes the header.
-                raise EndpointError(
-                    f"发给 {failures.where} 的请求头里有 HTTP 不许的字符；"
-                    "请检查 llm_api_key 和 llm_headers。",
-                    f"The headers for {failures.where} have characters that HTTP does not allow; "
-                    "check llm_api_key and llm_headers.",
-                ) from None
-            except httpx.TransportError as exc:
-                raise failures.unreachable(exc) from exc
-            try:
-                return await _receive(response, failures, _Answer(failures, put, begun))
-            except httpx.RequestError as exc:
-                raise failures.broken_off() from exc
-            finally:
-                await response.aclose()
-        raise failures.late("接通", "connect", "llm_connect_s", endpoint.connect_s)
-    raise failures.late("开始作答", "start to answer", "llm_first_token_s", endpoint.first_token_s)
+                request = client.build_request(
+                    "POST",
+                    _completions(endpoint.base_url),
+                    # ASCII, so that half a surrogate pair in a question does no harm.
+                    content=json.dumps(body),
+                    extensions={"trace": trace},
+                )
+                response = await _respond(client, request, failures)
+                opened.push_async_callback(response.aclose)
+                try:
+                    return await _receive(response, failures, _Answer(failures, put, begun))
+                except httpx.RequestError as exc:
+                    raise failures.broken_off() from exc
+            raise failures.late("接通", "connect", "llm_connect_s", endpoint.connect_s)
+        raise failures.late(
+            "开始作答", "start to answer", "llm_first_token_s", endpoint.first_token_s
+        )
+
+
+async def _close(connection: anyio.abc.AsyncResource) -> None:
+    with anyio.CancelScope(shield=True):
+        await connection.aclose()
+
+
+async def _respond(
+    client: httpx.AsyncClient, request: httpx.Request, failures: Failures
+) -> httpx.Response:
+    try:
+        return await client.send(request, stream=True)
+    except httpx.LocalProtocolError:
+        # Without the cause, which quotes the header.
+        raise EndpointError(
+            f"发给 {failures.where} 的请求头里有 HTTP 不许的字符；"
+            "请检查 llm_api_key 和 llm_headers。",
+            f"The headers for {failures.where} have characters that HTTP does not allow; "
+            "check llm_api_key and llm_headers.",
+        ) from None
+    except httpx.TransportError as exc:
+        raise failures.unreachable(exc) from exc
 
 
 async def _receive(response: httpx.Response, failures: Failures, answer: _Answer) -> str:

@@ -17,21 +17,22 @@ CONTEXT = 4096
 
 TEMPLATE = """\
 {%- for message in messages -%}
-{%- if message.role == 'user' -%}{{ '问：' + message.content + '\n' }}
+{%- if message.role == 'user' -%}{{ message.content + '\n' }}
 {%- elif message.role == 'assistant' -%}{{ '答：' + message.content + '\n\n' }}
 {%- else -%}{{ message.content + '\n\n' }}
 {%- endif -%}
 {%- endfor -%}
 {%- if add_generation_prompt -%}{{ '答：' }}{%- endif -%}
 """
-"""Turns as the model knows them from pages: it never learnt to chat, and has no template."""
+"""The turns as a page might have them: the model never learnt to chat, and has no template."""
 
 
 @contextmanager
 def llama() -> Iterator[str]:
     """Serve Gemma 3 270M and yield the address of the API; it takes two seconds to start.
 
-    The model goes on to the next question by itself: stop it at the end of the line.
+    It goes on as the answers before in the conversation went, mostly with words of the last
+    question; then it asks the next question itself, so stop it at the end of the line.
     """
     with subprocess.Popen(
         [sys.executable, __file__],

@@ -119,6 +119,7 @@ def test_text_comes_in_pieces_and_ends_with_its_reason() -> None:
         "stop": ["\n"],
     }
     assert "authorization" not in visit.headers
+    assert visit.headers["accept-encoding"] == "identity"
 
 
 def test_a_piece_is_yielded_before_the_next_one_comes() -> None:
@@ -192,6 +193,11 @@ def test_event_streams_are_read(parts: list[bytes]) -> None:
 def test_invalid_utf8_becomes_a_replacement_character() -> None:
     with misbehaving(streams(texts("约?亿元").replace(b"?", b"\xff"), DONE)) as server:
         assert said(model(server.url)) == ("约\ufffd亿元", "stop")
+
+
+def test_what_might_have_become_a_tag_is_handed_over_at_the_end() -> None:
+    with misbehaving(streams(texts("1 <"), DONE)) as server:
+        assert said(model(server.url)) == ("1 <", "stop")
 
 
 def test_a_completion_that_comes_whole_is_read() -> None:
@@ -271,6 +277,7 @@ def test_a_connection_that_breaks_before_anything_came_is_tried_again() -> None:
         (streams(texts("约"), delta(reason="tool_calls")), "调用工具"),
         (streams(texts("约"), delta(reason="content_filter")), "内容审查"),
         (streams(texts("约" * 10_000_000)), "过多"),
+        (hangs(EVENTS, b"data: " + b"x" * 2_000_000), "过多"),
         (streams(*[texts("约" * 999)] * 101), "过多"),
         (streams(*[b": " + b"x" * 99_998 + b"\n"] * 81), "过多"),
         (
@@ -349,7 +356,7 @@ def test_a_wait_beyond_the_limit_fails_at_once_and_is_told(wanted: str) -> None:
     ("scenario", "limits", "expected"),
     [
         (hangs(), {"first_token_s": 0.5}, "0.5 秒内开始作答.*llm_first_token_s"),
-        (hangs(EVENTS), {"first_token_s": 0.5}, "0.5 秒内开始作答"),
+        (hangs(EVENTS), {"connect_s": 0.3, "first_token_s": 0.6}, "0.6 秒内开始作答"),
         (hangs(EVENTS, delta(role="assistant")), {"first_token_s": 0.5}, "0.5 秒内开始作答"),
         (trickles(EVENTS, b": ping\n\n"), {"first_token_s": 0.5}, "0.5 秒内开始作答"),
         (hangs(EVENTS, texts("约")), {"total_s": 1}, "1 秒内答完.*llm_total_s"),
@@ -416,6 +423,19 @@ def test_closing_the_stream_ends_the_connection(scenario: Scenario) -> None:
         next(stream)
         stream.close()
         assert server.visits[0].gone.wait(10)
+
+
+def test_closing_the_stream_ends_a_handshake() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute, no_thread_left():
+        stream = model(f"https://127.0.0.1:{mute.getsockname()[1]}/v1").stream(ASKED)
+        next(stream)
+        connection, _ = mute.accept()
+        with connection:
+            connection.settimeout(10)
+            assert connection.recv(1)
+            stream.close()
+            while connection.recv(65536):
+                pass
 
 
 def test_closing_the_stream_ends_a_wait_between_attempts() -> None:
@@ -721,7 +741,8 @@ CAPITALS = [
 
 def test_a_real_model_goes_on_until_its_line_ends(real: str) -> None:
     stream = model(real).stream(CAPITALS, stop=["\n"])
-    assert drained(stream) == (["巴黎"], "stop")
+    pieces, reason = drained(stream)
+    assert ("".join(pieces), reason) == ("巴黎", "stop")
 
 
 def test_a_real_model_streams_in_pieces_until_it_may_say_no_more(real: str) -> None:
