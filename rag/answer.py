@@ -20,7 +20,6 @@ from rag.examples import example_questions
 from rag.follow_up import Turn, readings
 from rag.generation import Generated, Model, generate
 from rag.lists import partner, whole_list
-from rag.llm import ChatModel, endpoint_of
 from rag.messages import Messages, messages
 from rag.question import analyse
 from rag.rarity import rarity
@@ -174,8 +173,7 @@ class Chatbot:
         """
         self.library = library
         self.settings = settings or Settings()
-        endpoint = endpoint_of(self.settings)
-        self.model = model or (ChatModel(endpoint) if endpoint else None)
+        self.model = model or _model(self.settings)
         self._reader, warnings = (reader, ()) if reader else load_reader(self.settings.lang)
         self._calibration = calibration(self._reader.name)
         wanted = self.settings.threshold
@@ -513,6 +511,16 @@ def _shortened(text: str, most: int = 200) -> str:
 def _readable(text: str) -> str:
     """Replace what cannot be encoded."""
     return UNUSABLE.sub("\ufffd", text)
+
+
+def _model(settings: Settings) -> Model | None:
+    """Return the language model of the settings, if they name one."""
+    if settings.llm_base_url is None:
+        return None
+    from rag.llm import ChatModel, endpoint_of  # noqa: PLC0415 - an HTTP client takes a while
+
+    endpoint = endpoint_of(settings)
+    return ChatModel(endpoint) if endpoint else None
 
 
 def load_reader(lang: Language = "zh") -> tuple[Reader, tuple[str, ...]]:

@@ -307,10 +307,11 @@ class _Examiner:
         if answer and answer.citations:
             verbatim = [self._is_verbatim(citation) for citation in answer.citations]
             scores["quote_verbatim"] = sum(verbatim) / len(verbatim)
-        if answer:
+        if answer and answer.mode != "extract":
             scores["fallback_rate"] = float(answer.mode == "llm→extract")
-        if answer and answer.claims:
-            scores["unsupported_rate"] = _mean([float(not c.supported) for c in answer.claims])
+            if answer.claims:
+                unsupported = [float(not claim.supported) for claim in answer.claims]
+                scores["unsupported_rate"] = _mean(unsupported)
         if case.answerable:
             scores |= _answer_scores(case, answer) | _citation_scores(case, answer)
             scores |= self._ranking_scores(case, answer) | self._chance_scores(case)

@@ -13,9 +13,8 @@ from rag.citations import Claim
 from rag.drafts import Draft, drafts
 from rag.errors import EndpointError, PromptTooLong
 from rag.grounding import Grounding
-from rag.llm import Message
 from rag.messages import Messages, messages
-from rag.prompt import STOP, fitting, prompt, says_not
+from rag.prompt import STOP, Message, fitting, prompt, says_not
 from rag.settings import Settings
 
 _CUT_OFF = "length"
@@ -78,7 +77,7 @@ def generate(
     say = messages(settings.lang)
     documents = _documents(library, hits)
     passages = [(document, hit.passage) for document, hit in zip(documents, hits, strict=True)]
-    room = settings.llm_context - settings.llm_max_tokens
+    room = settings.llm_context - min(settings.llm_max_tokens, settings.llm_context // 2)
     count = max(1, fitting(question, passages, room, chinese=chinese))
     while True:
         grounding = Grounding(library, documents[:count], hits[:count], settings.lang)

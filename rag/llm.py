@@ -18,7 +18,7 @@ from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
 from math import inf
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import anyio
 import anyio.abc
@@ -37,6 +37,7 @@ from tenacity import (
 
 from rag.errors import EndpointError
 from rag.llm_failures import Failures, Passing, is_html, media_type
+from rag.prompt import Message
 from rag.settings import Settings
 
 BEAT_S = 0.25
@@ -48,14 +49,6 @@ _MOST_BYTES = 8_000_000
 _MOST_CHARACTERS = 100_000
 _MOST_ERROR_BYTES = 64_000
 """More than these of a line, a stream, a text or an error body is not taken."""
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One message of a conversation with a language model."""
-
-    role: Literal["system", "user", "assistant"]
-    content: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

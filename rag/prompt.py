@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from index.documents import Document
 from index.passages import Passage
-from rag.llm import Message
 
 STOP = ("\n问题：", "\n资料：", "\n问：", "\nQuestion:", "\nPassages:")
 """Where a model that goes on to make up the next turn is stopped."""
@@ -20,6 +20,14 @@ STOP = ("\n问题：", "\n资料：", "\n问：", "\nQuestion:", "\nPassages:")
 _ASCII_PER_TOKEN = 3
 _OVERHEAD = 8
 """Tokens that a chat template puts around each message, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a conversation with a language model."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
 
 
 @dataclass(frozen=True, slots=True)

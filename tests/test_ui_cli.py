@@ -458,7 +458,7 @@ def test_an_evaluation_prints_writes_compares_and_holds_minimums(
     older = ["--baseline", str(first), "--library", str(library)]
     assert run(["eval", "--limit", "3", *older, "--min", "recall@5=1.01"]) == FAILED
     captured = capsys.readouterr()
-    assert "与以前相比" in captured.out
+    assert "以前" in captured.out
     assert captured.err == "recall@5 为 1.000，低于下限 1.01。\n"
 
 

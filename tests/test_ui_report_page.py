@@ -57,7 +57,9 @@ REPORT = make_report([WRONG, RIGHT], settings={"path": ATTACK})
 
 def page_of(report: Report) -> str:
     """Return the page of a report that is compared with one of fewer and better answers."""
-    return to_html(report, compare(report, make_report([RIGHT]).to_dict(), ("抽取<b>", ATTACK)))
+    return to_html(
+        report, compare(report, make_report([RIGHT]).to_dict(), ("extracted<b>", ATTACK))
+    )
 
 
 def test_the_page_shows_everything_escaped_and_loads_nothing() -> None:
