@@ -113,6 +113,11 @@ _MEASURES: Mapping[str, tuple[str, float]] = _table(
         ("千瓦", 1000, "兆瓦"),
         ("千瓦时", 1, "千瓦时"),
         ("人次", 1, "人次"),
+        ("毫安时", 1, "毫安时 mah"),
+        ("瓦", 1, "瓦 w"),
+        ("赫兹", 1, "赫兹 hz"),
+        ("GB", 1, "gb"),
+        ("GB", 1000, "tb"),
     )
 )
 _COUNTED = """
@@ -330,6 +335,8 @@ def in_latin_word(text: str, start: int, end: int) -> bool:
     behind = re.match(r"[a-z]+", text[end:])
     if behind and (behind.group() in _UNITS or behind.group() == "x"):
         behind = None
-    return text[start].isdigit() and bool(
-        (before and before.group() != "x" and not text[:start].endswith(" ")) or behind
+    return (
+        text[start].isdigit()
+        and text[end - 1].isdigit()
+        and bool((before and before.group() != "x" and not text[:start].endswith(" ")) or behind)
     )

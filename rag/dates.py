@@ -66,7 +66,8 @@ _HALVES = {
     **dict.fromkeys(("凌晨", "清晨", "早上", "早晨", "早", "上午"), 0),
     **dict.fromkeys(("中午", "下午", "傍晚", "晚上", "晚间", "晚", "深夜", "夜里"), 12),
 }
-_PART = "|".join(sorted(_PARTS, key=len, reverse=True))
+_MIDDLE = r"中(?![\u4e00-\u9fff])"
+_PART = "|".join([_MIDDLE, *sorted(_PARTS.keys() - {"中"}, key=len, reverse=True)])
 _WRITTEN_YEAR = (
     rf"(?:公元前?|西元前?)?(?:\d{{3,4}}|{_DIGIT}{{4}})"
     r"(?=财?年(?!代)|[底初末]|[上下]半年|第?[一二三四]季)"
@@ -84,7 +85,7 @@ _CHINESE = re.compile(
     rf"|(?P<month>(?<![\d个.]){_SMALL})月份?(?:(?P<of_month>{_SMALL})[日号])?"
     rf"(?P<month_part>{_PART})?"
     rf"|(?<![\d.])(?P<day>{_SMALL})[日号](?!线|楼)"
-    rf"|(?P<half>{'|'.join(_HALVES)})?(?P<hour>{_SMALL})(?:时(?![间候])|点(?!{_DIGIT}|\d))"
+    rf"|(?P<half>{'|'.join(_HALVES)})?(?<![\d.])(?P<hour>{_SMALL})(?:时(?![间候])|点(?!{_DIGIT}|\d))"
     rf"(?:(?P<minutes>{_SMALL})分|(?P<half_hour>半))?|(?P<clock>\d{{1,2}}:\d\d)(?::\d\d)?(?!\d)"
     rf"|(?P<named>{'|'.join(_DAYS)})"
     rf"|(?P<year_part>上半年|下半年|年底|年初|年末|第?[一二三四]季度)"

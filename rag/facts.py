@@ -31,7 +31,7 @@ _NO_PERSONS = frozenset(
     "明白 高兴 平安 安全 方便 白天 小镇 高峰 金额 成功 文明 安静 和平 和谐 高速 查明".split()
 )
 _NUMERALS = "一二三四五六七八九十百千万亿两0123456789"
-_ORGAN = re.compile(r"\w{2}[局部委厅署院会社团]$")
+_ORGAN = re.compile(r"\w{2}[局部委厅署院会社团馆园厂]$")
 """The end of a word that names a body, however common it is."""
 _BLANKS = re.compile(r"(?<=[^\x00-\x7f]) +(?=\w)|(?<=\w) +(?=[^\x00-\x7f])")
 """Blanks that some set between Chinese characters and figures."""
@@ -39,7 +39,7 @@ _BLANKS = re.compile(r"(?<=[^\x00-\x7f]) +(?=\w)|(?<=\w) +(?=[^\x00-\x7f])")
 QUOTED = re.compile(r"[\"《]([^\"《》]{1,60})[\"》]")
 """A quoted term or a title, folded."""
 
-_DELIMITERS, _STRONG = ",.;:!?\n", ".;!?\n"
+_DELIMITER = re.compile(r"[;:!?\n]|\.(?!\d)|,(?!\d{3}(?!\d))")
 _COMPARES = re.compile("[同环]比")
 """What a figure is said beside of that its clause does not name."""
 _TOPIC_CHARS, _LEAD_CHARS = 5000, 100
@@ -74,14 +74,16 @@ class Facts:
     def around(self, amount: Amount) -> set[str]:
         """Return the nouns of an amount's clause, from the amount before to the one behind.
 
-        The subject of a comparison stands before its clause: "报价22元，环比上涨5%".
+        The subject of a comparison stands in the clause before: "报价22元，环比上涨5%".
         """
-        own = noun_pairs(self.before(amount)) | self.behind(amount)
+        return noun_pairs(self.before(amount)) | self.behind(amount) or self._subject(amount)
+
+    def _subject(self, amount: Amount) -> set[str]:
         start, end = self._clause(amount)
-        if own or not _COMPARES.search(self.text[start:end]):
-            return own
-        marks = [self.text.rfind(mark, 0, amount.start) + 1 for mark in _STRONG]
-        return noun_pairs(self.text[max(marks) : amount.start])
+        if not _COMPARES.search(self.text[start:end]):
+            return set()
+        marks = [mark.end() for mark in _DELIMITER.finditer(self.text, 0, max(0, start - 1))]
+        return noun_pairs(self.text[max(marks, default=0) : start])
 
     def behind(self, amount: Amount) -> set[str]:
         """Return the nouns behind an amount in its clause, up to the next: what is counted."""
@@ -92,12 +94,13 @@ class Facts:
     def clause(self, amount: Amount) -> set[str]:
         """Return the nouns of an amount's clause."""
         start, end = self._clause(amount)
-        return noun_pairs(self.text[start:end])
+        return noun_pairs(self.text[start:end]) or self._subject(amount)
 
     def _clause(self, amount: Amount) -> tuple[int, int]:
-        starts = (self.text.rfind(mark, 0, amount.start) + 1 for mark in _DELIMITERS)
-        ends = [self.text.find(mark, amount.end) for mark in _DELIMITERS]
-        return max(starts), min([end for end in ends if end >= 0], default=len(self.text))
+        marks = [mark.start() for mark in _DELIMITER.finditer(self.text)]
+        before = [mark + 1 for mark in marks if mark < amount.start]
+        behind = [mark for mark in marks if mark >= amount.end]
+        return max(before, default=0), min(behind, default=len(self.text))
 
 
 @lru_cache(maxsize=2000)
@@ -169,6 +172,7 @@ class Evidence:
     published: date | None
     years: frozenset[int]
     months: frozenset[int]
+    titles: str
 
 
 def evidence_of(parts: Sequence[tuple[Document, str, str]]) -> Evidence:
@@ -180,7 +184,9 @@ def evidence_of(parts: Sequence[tuple[Document, str, str]]) -> Evidence:
     told = [_told(document.text, _published(document)) for document, *_ in parts]
     years = frozenset(year for those, _ in told for year in those)
     months = frozenset(month for _, those in told for month in those)
-    return Evidence(facts, background, f"{facts.text}\n{background}", first, years, months)
+    titles = fold("\n".join(document.title for document, *_ in parts)).text
+    known = f"{facts.text}\n{background}"
+    return Evidence(facts, background, known, first, years, months, titles)
 
 
 def _published(document: Document) -> date | None:
@@ -191,9 +197,9 @@ def _published(document: Document) -> date | None:
 @lru_cache(maxsize=64)
 def _told(text: str, published: date | None) -> tuple[frozenset[int], frozenset[int]]:
     """Return the years and months that a date of a document may be of."""
+    moments = dates(fold(text).text, published)
     if published:
-        return frozenset({published.year}), frozenset({published.month})
-    moments = dates(fold(text).text)
+        moments.append(Moment("", 0, 0, published.year, published.month))
     return frozenset(m.year for m in moments if m.year), frozenset(
         m.month for m in moments if m.month
     )

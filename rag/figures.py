@@ -77,6 +77,8 @@ def _enumerated(amount: Amount, said: Facts, stated: Facts) -> bool:
         for other in stated.amounts
     ):
         return False
+    if amount.number == 2 and _JOINED.search(said.source):
+        return True
     listed = _LIST.findall(said.source) + _LIST.findall(stated.source)
     return any(
         amount.number in (items.count("、") + 1, len(_JOINED.split(items))) for items in listed

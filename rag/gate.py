@@ -126,6 +126,7 @@ _ALL: tuple[Check, ...] = (
     figures.bindings,
     polarity.directions,
     polarity.negations,
+    polarity.reversals,
     _pairings,
     _inventions,
 )

@@ -51,9 +51,21 @@ def names(said: Facts, evidence: Evidence) -> Iterator[Problem]:
         if found.group() not in known and letters(found.group()) not in known:
             yield f"原文没有“{found.group()}”", f"the source has no “{found.group()}”"
     uncovered = _uncovered(said.text, known)
-    for name, start in _named(said):
-        if any(uncovered[start : start + len(name)]) and not _known(name, known):
+    stated = letters(evidence.facts.text + evidence.titles)
+    told = [word.text for word in evidence.facts.words if _is_person(word)]
+    for word in _named(said):
+        name, new = word.text, sum(uncovered[word.start : word.end])
+        # A scope, and a person where the evidence tells of one, must stand in itself.
+        near = name in _SCOPES or (told and _is_person(word) and not any(o in name for o in told))
+        if near and name not in stated and not _known(name, stated):
             yield f"原文没有“{name}”", f"the source has no “{name}”"
+        # Of a common noun that is only longer here, less is new than half.
+        if new > (len(name) / 2 if word.tag in ("n", "j") else 0) and not _known(name, known):
+            yield f"原文没有“{name}”", f"the source has no “{name}”"
+
+
+def _is_person(word: Word) -> bool:
+    return word.tag.startswith("nr") and len(word.text) > 1 and rarity(word.text) >= RARE
 
 
 def _uncovered(text: str, known: str) -> list[bool]:
@@ -69,17 +81,18 @@ def _uncovered(text: str, known: str) -> list[bool]:
     ]
 
 
-def _named(facts: Facts) -> Iterator[tuple[str, int]]:
-    """Yield the names in a text with their places: people, organisations, scopes as 全国."""
+def _named(facts: Facts) -> Iterator[Word]:
+    """Yield the names in a text: of people, places, organisations, and scopes such as 全国."""
     for word in facts.words:
         if (len(word.text) > 1 and is_proper(word)) or word.text in _SCOPES:
-            yield word.text, word.start
+            yield word
 
 
 def _known(name: str, known: str) -> bool:
     """Tell whether a name stands in a text: whole, without its level, longer, or abbreviated."""
     if name in _SCOPES:
-        return bool(re.search(_SAME_SCOPE.get(name, f"[我本该全]{name[1]}|{name[1]}内"), known))
+        alike = _SAME_SCOPE.get(name, f"[我本该全]{name[1]}|{name[1]}内")
+        return name in known or bool(re.search(alike, known))
     bare = _PARTICLES.sub("", _LEVEL.sub("", name))
     return (
         len(bare) < 2 or bare in known or _abbreviated(name, known) or _renamed(name, bare, known)
