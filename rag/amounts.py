@@ -239,7 +239,7 @@ def _counts(written: str, text: str, behind: re.Match[str]) -> bool:
     indefinite = figures == "一" and _UNITS.get(behind["unit"] or "", (COUNT, 1))[0] in _WHOLE
     if text[: behind.start() - len(figures)].endswith("第"):
         return True
-    if written in _NO_NUMBERS or indefinite:  # 一家医院 counts nothing
+    if written in _NO_NUMBERS or indefinite or figures == "零":  # 一家医院, 零部件
         return False
     large = len(figures) > 1 and any(figure in "十百千万亿" for figure in figures)
     return bool(behind["unit"] or large or _TO.match(text, behind.end()))
