@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 from index.documents import Document, read_documents
 from index.embedder import DEFAULT_EMBEDDER, Embedder, load_embedder
 from index.library import DiskLibrary, Mode, open_library
+from index.words import tokens
 
 CHILDREN = multiprocessing.get_context("spawn")
 
@@ -205,26 +206,32 @@ def run_killed(task: Task, whole: Path, kills: int, expected_s: float) -> Killed
 
 def differences(one: DiskLibrary, other: DiskLibrary) -> list[str]:
     """Return what is in one library and not in the same way in the other, a line for each."""
-    ours, theirs = ({info.id: info for info in each.documents()} for each in (one, other))
-    found = [f"{name}: in one library only" for name in ours.keys() ^ theirs.keys()]
-    for name in ours.keys() & theirs.keys():
+    both = one, other
+    found: list[str] = []
+    totals = [(len(each.documents()), each.info().passages) for each in both]
+    if totals[0] != totals[1]:
+        found.append(f"documents and passages: {totals}")
+    ours, theirs = ({info.id for info in each.documents()} for each in both)
+    found += [f"{name} is in one library only" for name in ours ^ theirs]
+    for name in ours & theirs:
         if one.document(name) != other.document(name):
-            found.append(f"{name}: another text")
+            found.append(f"{name} has another text")
         if one.passages(name) != other.passages(name):
-            found.append(f"{name}: other passages")
-    counts = [len(ours), len(theirs), one.info().passages, other.info().passages]
-    if len(other.documents()) != len(ours) or counts[2] != counts[3]:
-        found.append(f"documents and passages: {counts}")
-    for question in _titles(one):
-        for mode in ("dense", "lexical"):
-            if _scores(one, question, mode) != _scores(other, question, mode):
-                found.append(f"{mode}: another ranking for {question}")
+            found.append(f"{name} has other passages")
+    titles = _titles(one)
+    found += [f"other vectors for {each}" for each in titles if len(set(_scores(both, each))) > 1]
+    words = sorted({word for title in titles for word in tokens(title)})
+    counts = zip(words, *(each.passage_counts(words) for each in both), strict=True)
+    found += [f"{word} is in {n} and {m} passages" for word, n, m in counts if n != m]
     return found
 
 
-def _scores(library: DiskLibrary, question: str, mode: Mode) -> list[float]:
-    """Return the best scores: passages that are equally good may stand in either order."""
-    return [round(hit.score, 4) for hit in library.search(question, 10, mode=mode)]
+def _scores(libraries: Sequence[DiskLibrary], question: str) -> list[tuple[float, ...]]:
+    """Return each library's best scores: passages equally good may stand in either order."""
+    return [
+        tuple(hit.score for hit in library.search(question, 10, mode="dense"))
+        for library in libraries
+    ]
 
 
 def _search_ms(library: DiskLibrary, mode: Mode) -> float:
