@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
 from index.fold import fold
-from rag.measures import DATE, QUANTITY
+from rag.measures import QUANTITY
 from rag.question import Kind
 from rag.reader import Span
 from rag.spans import Probe
@@ -28,7 +29,7 @@ _ABOUT = re.compile(
 )
 _DIGITS = {character: n for n, character in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
 _SCALES = {"十": 10, "百": 100, "千": 1000, "万": 10**4, "亿": 10**8}
-_PART_OF_DATE = re.compile(r"(?<!\d)(\d{4}|\d{1,2}(?! ?年)) ?([年月日号])")
+_PART_OF_DATE = re.compile(r"(?<!\d)(\d{3,4}(?= ?年)|\d{1,2}(?! ?年)) ?([年月日号])")
 _DASHED_DATE = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})")
 
 
@@ -134,10 +135,9 @@ def _value(numeral: str) -> int:
 
 
 def _date(text: str) -> dict[str, int]:
-    """Return the year, month and day that a folded text with one date states, as far as it does."""
-    if len(DATE.findall(text)) != 1:
-        return {}
+    """Return the year, month and day of a folded text, each where it states just one."""
     if dashed := _DASHED_DATE.search(text):
         return dict(zip("年月日", map(int, dashed.groups()), strict=True))
     parts = [(part.replace("号", "日"), int(n)) for n, part in _PART_OF_DATE.findall(text)]
-    return dict(parts) if len(dict(parts)) == len(parts) else {}
+    counts = Counter(part for part, _ in parts)
+    return {part: n for part, n in parts if counts[part] == 1}
