@@ -15,7 +15,13 @@ from rag.reader import Span
 from rag.spans import Probe
 
 MARGIN = 3.0
-"""How much less evidence another document's span may have than the first, in log-odds."""
+"""How much less evidence another document's span may have than the first, in log-odds.
+
+Source: of 150 questions over all paragraphs of CMRC's development half one is told of another
+document at any margin from 1 to 8; of 200 over two thousand news articles 2 are at 1, 4 at 3
+and 7 at 5; up to 3 all where the first span is of a wrong document. Where a copy of the right
+paragraph says another number, 75 of 120 are told at 1 and 79 from 2 on.
+"""
 
 _ROUGHLY = 0.1
 """The share by which a number may be off that is said to be about so much."""
@@ -59,8 +65,9 @@ def others(
 ) -> list[Other]:
     """Return what other documents say otherwise than the first span, the surest first.
 
-    Of each other document its best span counts, where its evidence is within `MARGIN` of the
-    first's, its passage says as much of the question, and its value differs (see `differ`).
+    Of each other document its best span counts, where it is likelier an answer than not, its
+    evidence is within `MARGIN` of the first's, its passage says as much of the question, and its
+    value differs (see `differ`).
 
     Args:
         probe: the question.
@@ -75,7 +82,7 @@ def others(
         span
         for document, span in best.items()
         if document != _document(first)
-        and span.evidence >= first.evidence - MARGIN
+        and span.evidence >= max(0.0, first.evidence - MARGIN)
         and span.sentence.covered_nearby >= first.sentence.covered_nearby
         and differ(probe.asked.kind, first.text, span.text)
     ]

@@ -114,6 +114,11 @@ def test_who_is_much_less_sure_is_not_told() -> None:
     assert not told(QUESTION, (MARCH, "100亿元", 8.0), (JUNE, "120亿元", 7.9 - MARGIN))
 
 
+def test_what_is_likelier_no_answer_is_not_told() -> None:
+    assert told(QUESTION, (MARCH, "100亿元", 0.5), (JUNE, "120亿元", 0.4))
+    assert not told(QUESTION, (MARCH, "100亿元", 0.5), (JUNE, "120亿元", -0.1))
+
+
 def test_who_speaks_of_something_else_is_not_told() -> None:
     museum = "博物馆项目开工，总投资120亿元。"
     assert told(QUESTION, (MARCH, "100亿元", 8.0), (museum, "120亿元", 8.0)) == []
