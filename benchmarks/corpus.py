@@ -40,7 +40,7 @@ CHILDREN = multiprocessing.get_context("spawn")
 
 CHANGED_EVERY = 100
 SEARCHES = 100
-MODES: tuple[Mode, ...] = ("dense", "lexical", "fused")
+MODES: tuple[Mode, ...] = ("fused", "dense", "lexical")
 COLUMNS = (
     "新增 added",
     "更新 updated",
@@ -116,13 +116,15 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Killed:
-    """A library made under kills: their number, the seconds in all, and what differs in it."""
+    """A library made under kills.
 
-    kills: int
+    `kept` counts the documents that were there after each kill, `seconds` are those of all runs,
+    and `differences` what is not as in a library made without.
+    """
+
+    kept: Sequence[int]
     seconds: float
-    kept: list[int]
-    """Documents that were there after each kill."""
-    differences: list[str]
+    differences: Sequence[str]
     search_ms: Mapping[str, float]
 
 
@@ -185,23 +187,27 @@ def run(task: Task, *, kill_after_s: float | None = None) -> Stage | None:
     return outcome
 
 
-def run_killed(task: Task, whole: Path, kills: int, expected_s: float) -> Killed:
-    """Make a library under kills at random moments, and hold it against one made without any."""
+def run_killed(task: Task, whole: Path, kills: int, first: Stage) -> Killed:
+    """Make a library under kills at random moments, and hold it against one made without any.
+
+    The `first` run says how long each piece of what is left to do should take.
+    """
     chance = random.Random(0)
     began = time.perf_counter()
-    kept: list[int] = []
-    for _ in range(kills):
-        if run(task, kill_after_s=chance.uniform(0, expected_s / kills)):
+    kept = [0]
+    for left in range(kills, 0, -1):
+        share = (1 - kept[-1] / first.added) / left
+        if run(task, kill_after_s=chance.uniform(0, share * first.seconds)):
             break
         with open_library(task.folder, task.engine.load()) as library:
             kept.append(len(library.documents()))
-        _tell(f"{task.folder.name}: SIGKILL {len(kept)}, {kept[-1]} documents")
+        _tell(f"{task.folder.name}: SIGKILL, {kept[-1]} documents")
     run(task)
     seconds = time.perf_counter() - began
     embedder = task.engine.load()
     with open_library(whole, embedder) as one, open_library(task.folder, embedder) as other:
         search_ms = {mode: _search_ms(other, mode) for mode in MODES}
-        return Killed(len(kept), seconds, kept, differences(one, other), search_ms)
+        return Killed(kept[1:], seconds, differences(one, other), search_ms)
 
 
 def differences(one: DiskLibrary, other: DiskLibrary) -> list[str]:
@@ -295,8 +301,8 @@ def table(report: Report) -> str:
             f"| ---{' | ---' * len(COLUMNS)} |",
             *rows,
             "",
-            f"杀死 {killed.kills} 次后续完 killed and resumed: {killed.seconds:.1f} s，"
-            f"每次留下 documents kept {killed.kept}，"
+            f"杀死 {len(killed.kept)} 次后续完 killed and resumed: {killed.seconds:.1f} s，"
+            f"每次留下 documents kept {list(killed.kept)}，"
             f"与没被杀过的相差 differences {len(killed.differences)}",
             *killed.differences[:20],
             f"检索一次 a search, p50 ms: {searches}",
@@ -329,7 +335,7 @@ def main(
     first, again = _done(task), _done(task)
     with open_library(task.folder, embedder.load()) as library:
         info = library.info()
-    killed = run_killed(replace(task, folder=work / "killed"), task.folder, kills, first.seconds)
+    killed = run_killed(replace(task, folder=work / "killed"), task.folder, kills, first)
     report = Report(
         embedder=embedder.value,
         documents=info.documents,
