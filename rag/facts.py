@@ -197,9 +197,9 @@ def _published(document: Document) -> date | None:
 @lru_cache(maxsize=64)
 def _told(text: str, published: date | None) -> tuple[frozenset[int], frozenset[int]]:
     """Return the years and months that a date of a document may be of."""
-    moments = dates(fold(text).text, published)
     if published:
-        moments.append(Moment("", 0, 0, published.year, published.month))
+        return frozenset({published.year}), frozenset({published.month})
+    moments = dates(fold(text).text)
     return frozenset(m.year for m in moments if m.year), frozenset(
         m.month for m in moments if m.month
     )

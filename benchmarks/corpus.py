@@ -1,0 +1,363 @@
+"""Measure a library of many documents: `python -m benchmarks.corpus --news FILE --documents N`.
+
+The first N articles of a JSONL file (`{"id", "text"}` a line, gzip too) are added to a new
+library; added again, when nothing changes; added to another library by a process that is killed
+(SIGKILL) at random moments and started anew until it is done, after which the two are held
+against each other; and added once more with every hundredth changed. Each stage is a process of
+its own. `--embedder hash` puts a sum of random vectors, one for each character, in the place of
+the model: it finds little, and leaves the store's own rates.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import multiprocessing
+import random
+import resource
+import signal
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from itertools import islice
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from index.documents import Document, read_documents
+from index.embedder import DEFAULT_EMBEDDER, Embedder, load_embedder
+from index.library import DiskLibrary, Mode, open_library
+from index.words import tokens
+
+CHILDREN = multiprocessing.get_context("spawn")
+
+CHANGED_EVERY = 100
+SEARCHES = 100
+MODES: tuple[Mode, ...] = ("fused", "dense", "lexical")
+COLUMNS = (
+    "新增 added",
+    "更新 updated",
+    "未变 unchanged",
+    "段落 passages",
+    "秒 s",
+    "内存峰值 peak MB",
+)
+_PROGRESS_EVERY_S = 10.0
+
+
+class HashEmbedder:
+    """Sums a random vector for each character: instant, deterministic, as wide as the model's."""
+
+    name = "hash"
+    dimension = 384
+
+    def __init__(self) -> None:
+        shape = 4096, self.dimension
+        self._vectors = np.random.default_rng(0).standard_normal(shape, np.float32)
+
+    def embed_passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return unit vectors `(n, 384) float32`."""
+        return np.stack([self.embed_question(text) for text in texts])
+
+    def embed_question(self, text: str) -> NDArray[np.float32]:
+        """Return a unit vector `(384,) float32`."""
+        codes = np.frombuffer(text.encode("utf-32-le"), np.uint32) % len(self._vectors)
+        total = self._vectors[codes].sum(0)
+        return total / np.linalg.norm(total)
+
+
+class Engine(StrEnum):
+    """What embeds: the built-in model, or a stand-in."""
+
+    MODEL = DEFAULT_EMBEDDER
+    HASH = "hash"
+
+    def load(self) -> Embedder:
+        """Return the embedder."""
+        return HashEmbedder() if self is Engine.HASH else load_embedder()
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a process adds to which library; `changed` tells whether some articles are."""
+
+    news: Path
+    folder: Path
+    engine: Engine
+    changed: bool = False
+
+    def documents(self) -> Iterator[Document]:
+        """Yield the articles as `wenju add` reads them."""
+        for place, document in enumerate(read_documents(self.news)):
+            changed = self.changed and place % CHANGED_EVERY == 0
+            yield (
+                replace(document, text=f"{document.text}（本文已更正。）") if changed else document
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What one run of adding came to; memory is the peak of its process, in MB."""
+
+    seconds: float
+    added: int
+    updated: int
+    unchanged: int
+    passages: int
+    memory_mb: float
+
+
+@dataclass(frozen=True, slots=True)
+class Killed:
+    """A library made under kills.
+
+    `kept` counts the documents that were there after each kill, `seconds` are those of all runs,
+    and `differences` what is not as in a library made without.
+    """
+
+    kept: Sequence[int]
+    seconds: float
+    differences: Sequence[str]
+    search_ms: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All figures of a run."""
+
+    embedder: str
+    documents: int
+    passages: int
+    chars: int
+    mb_on_disk: float
+    first: Stage
+    again: Stage
+    killed: Killed
+    changed: Stage
+
+
+def add(task: Task, reports: Connection) -> None:
+    """Add the articles; report with None that embedding has begun, if any has, and the outcome."""
+    told = 0.0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal told
+        if not told:
+            reports.send(None)
+        if time.monotonic() - told > _PROGRESS_EVERY_S:
+            told = time.monotonic()
+            _tell(f"{task.folder.name}: {done}/{total}")
+
+    with open_library(task.folder, task.engine.load()) as library:
+        began = time.perf_counter()
+        report = library.add(task.documents(), progress=progress)
+        seconds = time.perf_counter() - began
+    memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    reports.send(Stage(seconds, **asdict(report), memory_mb=memory_mb))
+
+
+def run(task: Task, *, kill_after_s: float | None = None) -> Stage | None:
+    """Let a process add the articles; None where it was killed before it was done.
+
+    `kill_after_s` counts from when it embeds the first: until then nothing is written.
+    """
+    reports, theirs = CHILDREN.Pipe(duplex=False)
+    process = CHILDREN.Process(target=add, args=(task, theirs))
+    process.start()
+    theirs.close()
+    try:
+        outcome: Stage | None = reports.recv()
+        if outcome is None:
+            if kill_after_s is not None and not reports.poll(kill_after_s):
+                process.kill()
+            outcome = reports.recv()
+    except EOFError:
+        process.join()
+        if process.exitcode != -signal.SIGKILL:
+            raise SystemExit("添加文档的进程失败了。The process that adds failed.") from None
+        return None
+    process.join()
+    return outcome
+
+
+def run_killed(task: Task, whole: Path, kills: int, first: Stage) -> Killed:
+    """Make a library under kills at random moments, and hold it against one made without any.
+
+    The `first` run says how long each piece of what is left to do should take.
+    """
+    chance = random.Random(0)
+    began = time.perf_counter()
+    kept = [0]
+    for left in range(kills, 0, -1):
+        share = (1 - kept[-1] / first.added) / left
+        if run(task, kill_after_s=chance.uniform(0, share * first.seconds)):
+            break
+        with open_library(task.folder, task.engine.load()) as library:
+            kept.append(len(library.documents()))
+        _tell(f"{task.folder.name}: SIGKILL, {kept[-1]} documents")
+    run(task)
+    seconds = time.perf_counter() - began
+    embedder = task.engine.load()
+    with open_library(whole, embedder) as one, open_library(task.folder, embedder) as other:
+        search_ms = {mode: _search_ms(other, mode) for mode in MODES}
+        return Killed(kept[1:], seconds, differences(one, other), search_ms)
+
+
+def differences(one: DiskLibrary, other: DiskLibrary) -> list[str]:
+    """Return what is in one library and not in the same way in the other, a line for each."""
+    both = one, other
+    found: list[str] = []
+    totals = [(len(each.documents()), each.info().passages) for each in both]
+    if totals[0] != totals[1]:
+        found.append(f"documents and passages: {totals}")
+    ours, theirs = ({info.id for info in each.documents()} for each in both)
+    found += [f"{name} is in one library only" for name in ours ^ theirs]
+    for name in ours & theirs:
+        if one.document(name) != other.document(name):
+            found.append(f"{name} has another text")
+        if one.passages(name) != other.passages(name):
+            found.append(f"{name} has other passages")
+    titles = _titles(one)
+    found += [f"other vectors for {each}" for each in titles if len(set(_scores(both, each))) > 1]
+    words = sorted({word for title in titles for word in tokens(title)})
+    counts = zip(words, *(each.passage_counts(words) for each in both), strict=True)
+    found += [f"{word} is in {n} and {m} passages" for word, n, m in counts if n != m]
+    return found
+
+
+def _scores(libraries: Sequence[DiskLibrary], question: str) -> list[tuple[float, ...]]:
+    """Return each library's best scores: passages equally good may stand in either order."""
+    return [
+        tuple(hit.score for hit in library.search(question, 10, mode="dense"))
+        for library in libraries
+    ]
+
+
+def _search_ms(library: DiskLibrary, mode: Mode) -> float:
+    """Return the median time of a search for the title of a document."""
+    times: list[float] = []
+    for question in _titles(library):
+        began = time.perf_counter()
+        library.search(question, 10, mode=mode)
+        times.append((time.perf_counter() - began) * 1000)
+    return statistics.median(times)
+
+
+def _titles(library: DiskLibrary) -> list[str]:
+    documents = library.documents()
+    return [info.title for info in documents[:: max(1, len(documents) // SEARCHES)]]
+
+
+def unpacked(news: Path, documents: int, copy: Path) -> int:
+    """Write the first articles to a file of their own and return how many characters it has."""
+    opened: Callable[..., Iterator[str]] = gzip.open if news.suffix == ".gz" else open
+    lines = list(islice(opened(news, "rt", encoding="utf-8"), documents))
+    if len(lines) < documents:
+        raise typer.BadParameter(
+            f"{news} 只有 {len(lines)} 篇。It holds {len(lines)} articles only.",
+            param_hint="--documents",
+        )
+    copy.write_text("".join(lines), encoding="utf-8")
+    return sum(len(json.loads(line)["text"]) for line in lines)
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def table(report: Report) -> str:
+    """Return the figures as a table in Markdown."""
+    first, killed = report.first, report.killed
+    stages = {
+        "从空开始 from empty": first,
+        "再加一次 again": report.again,
+        f"改了 1/{CHANGED_EVERY} changed": report.changed,
+    }
+    rows = [
+        f"| {name} | {stage.added} | {stage.updated} | {stage.unchanged} | {stage.passages}"
+        f" | {stage.seconds:.1f} | {stage.memory_mb:.0f} |"
+        for name, stage in stages.items()
+    ]
+    searches = "，".join(f"{mode} {ms:.1f}" for mode, ms in killed.search_ms.items())
+    return "\n".join(
+        [
+            f"向量 embedder: {report.embedder}"
+            + (
+                "（替身，只量存储 a stand-in: the store alone)" if report.embedder == "hash" else ""
+            ),
+            f"{report.documents} 篇 documents，{report.chars:,} 字 characters，"
+            f"{report.passages:,} 段 passages，{report.mb_on_disk:.0f} MB",
+            f"每秒 a second: {report.documents / first.seconds:.1f} 篇 documents，"
+            f"{report.passages / first.seconds:.1f} 段 passages",
+            "",
+            f"| | {' | '.join(COLUMNS)} |",
+            f"| ---{' | ---' * len(COLUMNS)} |",
+            *rows,
+            "",
+            f"杀死 {len(killed.kept)} 次后续完 killed and resumed: {killed.seconds:.1f} s，"
+            f"每次留下 documents kept {list(killed.kept)}，"
+            f"与没被杀过的相差 differences {len(killed.differences)}",
+            *killed.differences[:20],
+            f"检索一次 a search, p50 ms: {searches}",
+        ]
+    )
+
+
+def main(
+    *,
+    news: Annotated[Path, typer.Option(help='articles, JSONL of {"id", "text"}, gzip too')],
+    documents: Annotated[int, typer.Option(min=1, help="how many of them")],
+    work: Annotated[Path, typer.Option(help="a folder, new or empty, for the libraries")],
+    embedder: Annotated[Engine, typer.Option(help="what embeds")] = Engine.MODEL,
+    kills: Annotated[int, typer.Option(min=1, help="how many times to kill")] = 10,
+    json_out: Annotated[Path | None, typer.Option("--json", help="write the figures here")] = None,
+) -> None:
+    """Run every stage and print a table; exit with 1 where a kill lost or doubled anything."""
+    if not news.is_file():
+        raise typer.BadParameter(
+            f"没有文件 {news}。请给出新闻的 JSONL 文件，如 CRUD-RAG 语料。"
+            f"There is no {news}. Name a JSONL file of news, such as CRUD-RAG's corpus.",
+            param_hint="--news",
+        )
+    work.mkdir(parents=True, exist_ok=True)
+    if any(work.iterdir()):
+        raise typer.BadParameter(f"{work} 不是空的。It is not empty.", param_hint="--work")
+    copy = work / "news.jsonl"
+    chars = unpacked(news, documents, copy)
+    task = Task(copy, work / "whole", embedder)
+    first, again = _done(task), _done(task)
+    with open_library(task.folder, embedder.load()) as library:
+        info = library.info()
+    killed = run_killed(replace(task, folder=work / "killed"), task.folder, kills, first)
+    report = Report(
+        embedder=embedder.value,
+        documents=info.documents,
+        passages=info.passages,
+        chars=chars,
+        mb_on_disk=info.bytes_on_disk / 1e6,
+        first=first,
+        again=again,
+        killed=killed,
+        changed=_done(replace(task, changed=True)),
+    )
+    print(table(report))
+    if json_out:
+        json_out.write_text(json.dumps(asdict(report), ensure_ascii=False, indent=1), "utf-8")
+    raise typer.Exit(1 if killed.differences else 0)
+
+
+def _done(task: Task) -> Stage:
+    stage = run(task)
+    assert stage
+    return stage
+
+
+if __name__ == "__main__":
+    typer.run(main)
