@@ -22,7 +22,8 @@ class Amount:
     """A quantity at `[start, end)` of a folded text.
 
     `number` is in the smallest unit of its `dimension`: "元", "米", `COUNT` and so on, "" where
-    no unit is written. `vague` is true of 数百 and 几十. `per` is 天 of "550吨/天" and "每天550吨".
+    no unit is written. It is written to within `step`. `vague` is true of 数百 and 几十. `per` is
+    天 of "550吨/天" and "每天550吨".
     """
 
     text: str
@@ -30,6 +31,7 @@ class Amount:
     end: int
     number: float
     dimension: str
+    step: float = 1.0
     bound: Bound = ""
     vague: bool = False
     per: str = ""
@@ -261,10 +263,19 @@ def _amount(text: str, found: re.Match[str], behind: re.Match[str]) -> Amount | 
         behind.end(),
         (-1 if before["sign"] else 1) * number * factor,
         dimension,
+        _step(found["figure"], behind["scale"]) * factor,
         _bound(before["bound"], behind),
         text[: found.start()].endswith(("数", "几")),
         _rate(text, found.start(), behind.end()),
     )
+
+
+def _step(figures: str, scales: str) -> float:
+    """Return what the last figure of a numeral counts: 0.01亿 of 3.05亿."""
+    digits = re.match(r"[\d,.]*", figures)
+    written = digits.group() if digits else ""
+    scale = value("一" + (figures[len(written) :] if written else "") + scales)
+    return (scale or 1.0) / 10 ** len(written.partition(".")[2])
 
 
 def _rate(text: str, start: int, end: int) -> str:
@@ -303,7 +314,10 @@ def _with_shared_units(found: Iterable[tuple[Amount, bool]]) -> Iterator[Amount]
                 unit = re.search(r"\D*$", amount.text)
                 factor = _UNITS.get(unit.group() if unit else "", ("", 1.0))[1]
                 waiting = replace(
-                    waiting, dimension=amount.dimension, number=waiting.number * factor
+                    waiting,
+                    dimension=amount.dimension,
+                    number=waiting.number * factor,
+                    step=waiting.step * factor,
                 )
             yield waiting
         waiting = amount if opens_range else None
@@ -324,9 +338,8 @@ def _english(text: str) -> Iterator[Amount]:
         dimension, factor = _UNITS.get(found["unit"] or "", ("", 1.0))
         bound = _BOUNDS_BEFORE[before["bound"]] if before["bound"] else ""
         sign = -1 if before["sign"] else 1
-        yield Amount(
-            found.group(), start, end, sign * english_value(figures) * factor, dimension, bound
-        )
+        number, step = sign * english_value(figures) * factor, _step(figures, "") * factor
+        yield Amount(found.group(), start, end, number, dimension, step, bound)
 
 
 def in_latin_word(text: str, start: int, end: int) -> bool:

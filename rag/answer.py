@@ -15,6 +15,7 @@ from index.passages import Sentence
 from rag.citations import Citation, Claim, cite, distinct
 from rag.confidence import calibration, confidence, signals
 from rag.default_library import default_library
+from rag.disagreement import others
 from rag.errors import EndpointError, QuestionError, ReaderError
 from rag.examples import example_questions
 from rag.follow_up import Turn, readings
@@ -121,6 +122,7 @@ class _Found:
     text: str
     claims: tuple[tuple[str, str, Sentence], ...]
     confidence: float
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,9 +253,10 @@ class Chatbot:
             )
         with clock.stage("cite"):
             claims = self._cited(found)
-        return self._answer(
+        answer = self._answer(
             question, resolved, clock, hits, found.confidence, text=found.text, claims=claims
         )
+        return replace(answer, notices=(*answer.notices, *found.notices))
 
     def _generated(
         self, model: Model, question: str, read: _Read, clock: _Clock
@@ -413,7 +416,27 @@ class Chatbot:
             return _whole(sentences[0], sure)
         if probed.asked.kind == "yes-no":
             return _whole(spans[0].sentence, sure)
-        return _of_span(probed, spans[0], sure)
+        found = _of_span(probed, spans[0], sure)
+        return found if len(found.claims) > 1 else self._with_others(found, probed, spans)
+
+    def _with_others(self, found: _Found, probed: Probe, spans: Sequence[Span]) -> _Found:
+        """Add what other documents say otherwise, each with its document's date."""
+        names = {span.sentence.hit.passage.document_id for span in spans}
+        if len(names) < 2 or found.text != spans[0].text:
+            return found
+        told = others(probed, spans, spans[0])
+        if not told:
+            return found
+        saying = [spans[0], *told]
+        documents = [self.library.document(s.sentence.hit.passage.document_id) for s in saying]
+        return _Found(
+            "；".join(map(_dated, saying, documents)),
+            tuple(
+                (s.text, d.id, s.sentence.sentence) for s, d in zip(saying, documents, strict=True)
+            ),
+            found.confidence,
+            (self._say.disagree.format(len(saying)),),
+        )
 
     def _summary(
         self, probed: Probe, sentences: Sequence[ScoredSentence], spans: Sequence[Span]
@@ -569,6 +592,12 @@ def _pairs(term: str) -> list[str]:
 def _whole(best: ScoredSentence, sure: float) -> _Found:
     sentence, document_id = best.sentence, best.hit.passage.document_id
     return _Found(sentence.text, ((sentence.text, document_id, sentence),), sure)
+
+
+def _dated(span: Span, document: Document) -> str:
+    """Return a span with the date of its document, where it states one."""
+    published = document.meta.get("published")
+    return f"{span.text}（{published}）" if published else span.text
 
 
 def _of_span(probed: Probe, span: Span, sure: float) -> _Found:

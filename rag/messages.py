@@ -16,6 +16,7 @@ class Messages:
     refused_missing: str
     holds: str
     try_these: str
+    disagree: str
     unfounded: str
     names_unchecked: str
     left_out: str
@@ -40,6 +41,7 @@ _CHINESE = Messages(
     refused_missing="文档里没有说到这一点：其中从未提及{}。下面是意思最接近的一段，供您判断。",
     holds="您好，我是问据：根据文档回答问题，每个回答都附原文。现有文档 {} 篇：{}。",
     try_these="可以这样问：",
+    disagree="{} 份文档的说法不同，都列在上面，括号里是文档的日期。",
     unfounded="文档里没有这一句的依据",
     names_unchecked="英文回答对照中文原文时，只核对了数字和日期，名称没有核对。",
     left_out="问题连同资料超出了模型能读的长度，略去了排在最后的 {} 段。",
@@ -59,6 +61,7 @@ _ENGLISH = Messages(
     holds="Hello, this is wenju: answers from documents, each with its evidence. It holds {} "
     "document(s): {}.",
     try_these="You could ask:",
+    disagree="{} documents say differently: all is listed, with the date of each document.",
     unfounded="nothing in the documents carries this sentence",
     names_unchecked="Of an English answer over a Chinese source only numbers and dates are "
     "checked, names are not.",

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import pytest
-from asking import asked, scored
+from pathlib import Path
 
-from rag.disagreement import MARGIN, Other, differ, others
+import pytest
+from asking import Finds, asked, document, letter_library, scored
+
+from rag.answer import Chatbot
+from rag.disagreement import MARGIN, differ, others
 from rag.question import Kind
 from rag.reader import Span
+from rag.settings import Settings
 
 QUESTION = "教育小镇总投资多少？"
 MARCH = "教育小镇项目在淮北签约，总投资100亿元。"
 JUNE = "教育小镇项目开工，总投资120亿元。"
-DATES = {"0.txt": "2023-03-01", "1.txt": "2023-06-01"}
 
 
 def read(question: str, *found: tuple[str, str, float]) -> list[Span]:
@@ -29,7 +32,7 @@ def read(question: str, *found: tuple[str, str, float]) -> list[Span]:
 def told(question: str, *found: tuple[str, str, float]) -> list[str]:
     """Return what other documents than the first say otherwise."""
     spans = read(question, *found)
-    return [other.span.text for other in others(asked(question), spans, spans[0], DATES)]
+    return [other.text for other in others(asked(question), spans, spans[0])]
 
 
 @pytest.mark.parametrize(
@@ -83,13 +86,30 @@ def test_they_do_not_differ(kind: Kind, one: str, other: str) -> None:
 
 def test_another_document_is_told_with_its_date() -> None:
     spans = read(QUESTION, (MARCH, "100亿元", 8.0), (JUNE, "120亿元", 7.0))
-    assert others(asked(QUESTION), spans, spans[0], DATES) == [Other(spans[1], "2023-06-01")]
+    assert others(asked(QUESTION), spans, spans[0]) == [spans[1]]
 
 
-def test_a_document_without_a_date_has_none() -> None:
-    spans = read(QUESTION, (MARCH, "100亿元", 8.0), (JUNE, "120亿元", 7.0))
-    (other,) = others(asked(QUESTION), spans, spans[0], {})
-    assert other.published is None
+def test_an_answer_tells_all_with_their_dates(tmp_path: Path) -> None:
+    march = document(MARCH, "三月.txt", published="2023-03-01")
+    june = document(JUNE, "六月.txt", published="2023-06-01")
+    with letter_library(tmp_path, march, june) as library:
+        chatbot = Chatbot(
+            library, settings=Settings(threshold=0), reader=Finds("100亿元", "120亿元")
+        )
+        answer = chatbot.ask(QUESTION)
+    assert answer.text == "100亿元（2023-03-01）；120亿元（2023-06-01）"
+    assert [claim.text for claim in answer.claims] == ["100亿元", "120亿元"]
+    assert [citation.document_id for citation in answer.citations] == ["三月.txt", "六月.txt"]
+    assert any("2 份文档的说法不同" in notice for notice in answer.notices)
+
+
+def test_who_says_the_same_is_not_told_twice(tmp_path: Path) -> None:
+    march = document(MARCH, "三月.txt", published="2023-03-01")
+    again = document("据悉，教育小镇总投资100亿元。", "四月.txt", published="2023-04-01")
+    with letter_library(tmp_path, march, again) as library:
+        chatbot = Chatbot(library, settings=Settings(threshold=0), reader=Finds("100亿元"))
+        answer = chatbot.ask(QUESTION)
+    assert (answer.text, answer.notices) == ("100亿元", ())
 
 
 def test_the_same_document_does_not_disagree_with_itself() -> None:
@@ -97,7 +117,7 @@ def test_the_same_document_does_not_disagree_with_itself() -> None:
     (first,) = spans
     start = first.sentence.sentence.text.index("20亿元")
     second = Span(first.sentence, start, start + 4, 7.0, 7.0)
-    assert others(asked(QUESTION), [first, second], first, DATES) == []
+    assert others(asked(QUESTION), [first, second], first) == []
 
 
 def test_only_the_best_span_of_a_document_counts() -> None:
@@ -105,8 +125,8 @@ def test_only_the_best_span_of_a_document_counts() -> None:
     first, best = read(QUESTION, (MARCH, "100亿元", 8.0), (both, "100亿元", 7.5))
     start = both.index("120亿元")
     second = Span(best.sentence, start, start + 5, 7.0, 7.0)
-    assert others(asked(QUESTION), [first, best, second], first, DATES) == []
-    assert others(asked(QUESTION), [first, second], first, DATES)
+    assert others(asked(QUESTION), [first, best, second], first) == []
+    assert others(asked(QUESTION), [first, second], first)
 
 
 def test_who_is_much_less_sure_is_not_told() -> None:
