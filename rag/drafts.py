@@ -17,7 +17,7 @@ class Draft:
     """A claim of an answer that nobody has judged yet.
 
     `lead` is what stands between the claim before and it, "" or a line break with the words
-    that introduce a list; `judged` is the claim with the words that introduce it. `markers` are
+    that introduce a list; `judged` is the claim with those words, less their count. `markers` are
     the numbers of passages that the model names, from 1.
     """
 
@@ -36,11 +36,16 @@ _LEADING = re.compile(rf"\A(?:{_MARKER.pattern.replace('?P<numbers>', '?:')})+",
 _BULLET = re.compile(
     r"\A\s*(?:[-*•·●]\s+|#{1,6}\s+|\d{1,2}(?:[.)]\s+|[、）．]\s*)|[（(]\d{1,2}[)）]\s*)"
 )
-_UNFINISHED = re.compile(r"\s*[\[［【(（][^\]］】)）]{0,8}\Z|\*+\Z")
+_UNFINISHED = re.compile(
+    r"\s*[\[［【(（][^\]］】)）]{0,8}\Z|\*+\Z|\A\s*(?:[-•·#]+|\d{1,2}[.、)）]?)\s*\Z"
+)
 """What may become a marker or markup when more comes."""
 
 _EMPHASIS = re.compile(r"(\*\*|__|`)(?=\S)(.+?)(?<=\S)\1")
 _INTRODUCES = re.compile(r"[:：]\s*\Z")
+_COUNT = re.compile(r"[\d一二三四五六七八九十两几]+(?:大|个|项|家|种|点|类|条|方面|部分)")
+"""How an introduction counts the items, which none of them says."""
+
 _LETTER = re.compile(r"\w")
 
 
@@ -53,7 +58,9 @@ def drafts(text: str, *, finished: bool = True) -> tuple[list[Draft], str]:
     pieces = list(_pieces(text))
     rest = ""
     if not finished and pieces:
-        rest = _clean(_UNFINISHED.sub("", pieces.pop()[1]))
+        breaks, piece = pieces.pop()
+        rest = _clean(_UNFINISHED.sub("", piece))
+        rest = f"\n{rest}" if rest and breaks and pieces else rest
     found: list[Draft] = []
     introduction = lead = ""
     for breaks, piece in pieces:
@@ -64,13 +71,13 @@ def drafts(text: str, *, finished: bool = True) -> tuple[list[Draft], str]:
         if found or lead:
             lead += "\n" if breaks else " " if plain[0].isascii() else ""
         if _INTRODUCES.search(plain):
-            lead, introduction = lead + plain, plain
+            lead, introduction = lead + plain, _COUNT.sub("", plain)
             continue
         if not (breaks and _BULLET.match(piece)):
             introduction = ""
         found.append(Draft(plain, lead, introduction + plain, markers))
         lead = ""
-    if lead.strip():  # it introduces nothing
+    if finished and lead.strip():  # it introduces nothing
         found.append(Draft(lead.strip(), "\n" if found else "", lead.strip(), ()))
     return found, rest
 

@@ -208,7 +208,7 @@ def test_pages_notices_and_english(monkeypatch: pytest.MonkeyPatch) -> None:
     cited = replace(ANSWER.citations[0], page=3, title="报道")
     answer = replace(ANSWER, citations=(cited,), notices=("临时资料库。",))
     assert footnotes(answer) == (
-        " [1]\n\n临时资料库。\n\n[1] 《报道》第 3 页：“总投资约100亿元的小镇。”"
+        "\n\n临时资料库。\n\n[1] 《报道》第 3 页：“总投资约100亿元的小镇。”"
     )
     monkeypatch.setenv("WENJU_LANG", "en")
     assert footnotes(answer).endswith("[1] 报道, page 3: “总投资约100亿元的小镇。”")

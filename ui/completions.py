@@ -29,7 +29,7 @@ from rag.follow_up import Turn
 from ui.desk import Asked, Desk
 from ui.errors import TooManyPeople, UiError
 from ui.language import error_message, say
-from ui.marking import marked, numbers
+from ui.marking import marked, numbered
 from ui.terminal import safe
 
 MODEL = "wenju"
@@ -210,7 +210,7 @@ def body(answer: Answer) -> str:
 
 def _numbered(claim: Claim, is_marked: bool) -> str:
     text = readable(claim.text)
-    return f"{text} {numbers(claim)}".rstrip() if is_marked else text
+    return numbered(text, claim) if is_marked else text
 
 
 def _notes(answer: Answer) -> Iterator[str]:

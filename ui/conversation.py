@@ -14,7 +14,7 @@ from rag.answer import Answer
 from rag.citations import Citation, Claim
 from rag.follow_up import Turn
 from ui.language import say
-from ui.marking import marked, numbers
+from ui.marking import marked, numbered
 from ui.terminal import confidence_in_words
 
 _KEPT_HITS = 5
@@ -134,7 +134,7 @@ def _between(text: str) -> str:
 
 def _numbered(claim: Claim, is_marked: bool) -> str:
     text = _escaped(claim.text)
-    return f"{text} {numbers(claim)}".rstrip() if is_marked else text
+    return numbered(text, claim) if is_marked else text
 
 
 def _quoted(citation: Citation) -> str:

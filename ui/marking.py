@@ -28,8 +28,12 @@ def marked(answer: Answer, plain: Callable[[str], str], shown: Callable[[Claim, 
     return "".join(written)
 
 
-def numbers(claim: Claim) -> str:
-    """Return the numbers of a claim's citations as [1][2], [?] where it is not supported."""
-    if not claim.supported:
-        return "[?]"
-    return "".join(f"[{citation.number}]" for citation in claim.citations)
+def numbered(text: str, claim: Claim) -> str:
+    """Return a claim's text, as it is shown, with the numbers of its citations as [1][2].
+
+    A claim that is not supported has [?].
+    """
+    marks = "".join(f"[{citation.number}]" for citation in claim.citations)
+    marks = marks if claim.supported else "[?]"
+    blank = " " if marks and (text[-1:].isalnum() or text[-1:].isascii()) else ""
+    return text + blank + marks

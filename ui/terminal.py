@@ -25,7 +25,7 @@ from rich.text import Text
 from rag.answer import Answer
 from rag.citations import Citation, Claim
 from ui.language import say
-from ui.marking import marked, numbers
+from ui.marking import marked, numbered
 
 _UNSAFE = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
@@ -105,7 +105,7 @@ def text_of(answer: Answer) -> str:
     """Return the text of an answer, a model's with the numbers of its citations."""
     if answer.mode != "llm":
         return answer.text
-    return marked(answer, str, lambda claim, _: f"{claim.text} {numbers(claim)}")
+    return marked(answer, str, lambda claim, _: numbered(claim.text, claim))
 
 
 def confidence_in_words(confidence: float) -> str:
