@@ -28,20 +28,36 @@ class Draft:
 
 
 _MARKER = re.compile(
-    r"\s*[\[［【(（]\s*(?:\^|来源|资料|文档|段落|引用|参考|出处|source|passage|ref)?\s*[:：]?\s*"
+    r"(?<!第)\s*[\[［【(（]\s*(?:\^|来源|资料|文档|段落|引用|参考|出处|source|passage|ref)?\s*[:：]?\s*"
     r"(?P<numbers>\d{1,2}(?:\s*[,，、;；\-–]\s*\d{1,2})*)\s*(?:†[^\]】]*)?[\]］】)）]",
     re.IGNORECASE,
 )
-_LEADING = re.compile(rf"\A(?:{_MARKER.pattern.replace('?P<numbers>', '?:')})+", re.IGNORECASE)
+_LEADING = re.compile(
+    rf"\A(?:\*\*|__)?(?:{_MARKER.pattern.replace('?P<numbers>', '?:')})+", re.IGNORECASE
+)
+_GLUED = re.compile(rf"\.(?={_MARKER.pattern.replace('?P<numbers>', '?:')})", re.IGNORECASE)
+"""A full stop that only a blank before the marker behind it makes the end of a sentence."""
+
 _BULLET = re.compile(
     r"\A\s*(?:[-*•·●]\s+|#{1,6}\s+|\d{1,2}(?:[.)]\s+|[、）．]\s*)|[（(]\d{1,2}[)）]\s*)"
 )
-_UNFINISHED = re.compile(
-    r"\s*[\[［【(（][^\]］】)）]{0,8}\Z|\*+\Z|\A\s*(?:[-•·#]+|\d{1,2}[.、)）]?)\s*\Z"
+_HALF_BULLET = re.compile(
+    r"\A\s*(?:[-*•·●]|#{1,6}|\d{1,2}[.)、）．]?|[（(](?:\d{1,2}[)）]?)?)\s*\Z"
 )
+_UNFINISHED = re.compile(r"\s*[\[［【(（][^\]］】)）]{0,8}\Z|\*+\Z")
 """What may become a marker or markup when more comes."""
 
+_MARKERS_ALONE = re.compile(
+    rf"\A(?:\*\*|__)?(?:{_MARKER.pattern.replace('?P<numbers>', '?:')})*"
+    r"\s*(?:[\[［【(（][^\]］】)）]{0,8})?\Z",
+    re.IGNORECASE,
+)
+"""Markers, or what may become one, and nothing else: they belong to the sentence before."""
+
 _EMPHASIS = re.compile(r"(\*\*|__|`)(?=\S)(.+?)(?<=\S)\1")
+_HALF_EMPHASIS = re.compile(r"\A(?:\*\*|__)|(?:\*\*|__)\Z")
+"""What is left of emphasis over several sentences."""
+
 _INTRODUCES = re.compile(r"[:：]\s*\Z")
 _COUNT = re.compile(r"[\d一二三四五六七八九十两几]+(?:大|个|项|家|种|点|类|条|方面|部分)")
 """How an introduction counts the items, which none of them says."""
@@ -56,11 +72,10 @@ def drafts(text: str, *, finished: bool = True) -> tuple[list[Draft], str]:
     behind it. The claims of the beginning of a text are the first of those of the whole.
     """
     pieces = list(_pieces(text))
-    rest = ""
+    rest, begins = "", False
     if not finished and pieces:
-        breaks, piece = pieces.pop()
-        rest = _clean(_UNFINISHED.sub("", piece))
-        rest = f"\n{rest}" if rest and breaks and pieces else rest
+        begins, last = pieces.pop()
+        rest = "" if _HALF_BULLET.match(last) else _clean(_UNFINISHED.sub("", last))
     found: list[Draft] = []
     introduction = lead = ""
     for breaks, piece in pieces:
@@ -69,7 +84,7 @@ def drafts(text: str, *, finished: bool = True) -> tuple[list[Draft], str]:
         if not _LETTER.search(plain):
             continue
         if found or lead:
-            lead += "\n" if breaks else " " if plain[0].isascii() else ""
+            lead += _joint(breaks, plain)
         if _INTRODUCES.search(plain):
             lead, introduction = lead + plain, _COUNT.sub("", plain)
             continue
@@ -77,7 +92,9 @@ def drafts(text: str, *, finished: bool = True) -> tuple[list[Draft], str]:
             introduction = ""
         found.append(Draft(plain, lead, introduction + plain, markers))
         lead = ""
-    if finished and lead.strip():  # it introduces nothing
+    if not finished:  # what introduces a list waits for its first item
+        rest = lead + (_joint(begins, rest) if found or lead else "") + rest
+    elif lead.strip():  # it introduces nothing
         found.append(Draft(lead.strip(), "\n" if found else "", lead.strip(), ()))
     return found, rest
 
@@ -86,9 +103,12 @@ def _pieces(text: str) -> Iterator[tuple[bool, str]]:
     """Yield the sentences with the markers behind them, and whether each begins a line."""
     held: tuple[bool, str] | None = None
     end = 0
+    text = _GLUED.sub(". ", text)
     for sentence in split_sentences(text):
         breaks = "\n" in text[end : sentence.start] or end == 0
-        leading = None if breaks else _LEADING.match(sentence.text)
+        leading = _MARKERS_ALONE.match(sentence.text)
+        if not (leading or breaks):
+            leading = _LEADING.match(sentence.text)
         own = sentence.text
         if leading and held:
             held = (held[0], held[1] + leading.group())
@@ -103,6 +123,13 @@ def _pieces(text: str) -> Iterator[tuple[bool, str]]:
         yield held
 
 
+def _joint(breaks: bool, plain: str) -> str:
+    """Return what stands between a sentence and the one before."""
+    if not plain:
+        return ""
+    return "\n" if breaks else " " if plain[0].isascii() else ""
+
+
 def _markers(piece: str) -> Iterator[int]:
     for marker in _MARKER.finditer(piece):
         for low, high in re.findall(r"(\d+)(?:\s*[-–]\s*(\d+))?", marker["numbers"]):
@@ -112,4 +139,4 @@ def _markers(piece: str) -> Iterator[int]:
 def _clean(piece: str) -> str:
     """Return a sentence without its markers, its bullet and its emphasis."""
     plain = _BULLET.sub("", _MARKER.sub("", piece))
-    return _EMPHASIS.sub(r"\2", plain).strip()
+    return _HALF_EMPHASIS.sub("", _EMPHASIS.sub(r"\2", plain).strip()).strip()
