@@ -31,6 +31,12 @@ def problems(claim: str, evidence: Evidence, language: Language = "zh") -> tuple
     return tuple(english if language == "en" else chinese for chinese, english in found)
 
 
+def tells(claim: str) -> bool:
+    """Tell whether there is anything in a claim that could be checked."""
+    said = facts_of(claim, None)
+    return bool(said.amounts or said.moments or _content(said))
+
+
 def _pairings(said: Facts, evidence: Evidence) -> Iterator[Problem]:
     """Yield items that the evidence pairs with others, by "分别"."""
     for sentence in evidence.facts.source.split("\n"):

@@ -12,6 +12,7 @@ from index.library import Hit, Library
 from rag.citations import Claim
 from rag.drafts import Draft, drafts
 from rag.errors import EndpointError, PromptTooLong
+from rag.gate import tells
 from rag.grounding import Grounding
 from rag.messages import Messages, messages
 from rag.prompt import STOP, Message, fitting, prompt, says_not
@@ -124,19 +125,20 @@ def _grown(
 
 def _judged(grown: Generated, found: Sequence[Draft], rest: str, grounding: Grounding) -> Generated:
     """Judge the claims that are new."""
-    told = [draft for draft in found if not (says_not(draft.text) or _asks(draft.text))]
+    silent = [says_not(draft.text) for draft in found]
+    told = [d for d, no in zip(found, silent, strict=True) if not (no or _claims_nothing(d.text))]
     new = (grounding.judge(draft) for draft in told[len(grown.claims) :])
     return replace(
         grown,
         text="".join(draft.lead + draft.text for draft in found) + rest,
         claims=(*grown.claims, *new),
-        says_not=bool(found) and not told and not rest,
+        says_not=bool(found) and all(silent) and not rest,
     )
 
 
-def _asks(text: str) -> bool:
-    """Tell a question, which claims nothing."""
-    return text.rstrip("\"'”’）)").endswith(("？", "?"))
+def _claims_nothing(text: str) -> bool:
+    """Tell a question, and such as 好的, from a claim."""
+    return text.rstrip("\"'”’）)").endswith(("？", "?")) or not tells(text)
 
 
 def _rambles(claims: Sequence[Claim]) -> bool:
