@@ -42,7 +42,7 @@ test: $(VENV)/.testable
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 $(BIN)/python:
 	@[ -n "$(PYTHON)" ] && "$(PYTHON)" -c '$(SUITABLE)' 2>/dev/null || { echo "$(NO_PYTHON)" >&2; exit 1; }

@@ -750,7 +750,7 @@ def test_a_read_only_folder_is_read(
     library.close()
     if words == "gone":
         shutil.rmtree(folder / "words")
-    for parent in [tmp_path, *tmp_path.parents][:3]:
+    for parent in [tmp_path, *tmp_path.parents][:4]:
         parent.chmod(0o755)
     for path in [folder, *folder.rglob("*")]:
         path.chmod(0o555 if path.is_dir() else 0o444)

@@ -106,8 +106,10 @@ def test_an_encoding_without_chinese_is_no_error(home: Path, wenju: Run) -> None
 
 def test_an_interruption_ends_it_quietly(new_home: Path, tmp_path: Path) -> None:
     root = str(Path(__file__).parent.parent)
+    # A shell lets what runs in its background ignore the signal, and children inherit that.
+    heeds = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     process = subprocess.Popen(
-        [sys.executable, "-c", "from ui.cli import main; main()", "ask", "-"],
+        [sys.executable, "-c", f"{heeds}; from ui.cli import main; main()", "ask", "-"],
         env={**os.environ, "PYTHONPATH": root},
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
