@@ -327,7 +327,7 @@ class Chatbot:
             text=grown.text,
             claims=grown.claims,
         )
-        foreign = any(claim.supported and claim.text.isascii() for claim in grown.claims)
+        foreign = any(claim.supported and _is_foreign(claim.text) for claim in grown.claims)
         unchecked = (self._say.names_unchecked,) if foreign else ()
         notices = (*answer.notices, *grown.notices, *unchecked)
         return replace(answer, mode="llm", model=model.name, notices=notices)
@@ -524,6 +524,11 @@ def _checked(question: str) -> str:
             "taken. Shorten it; add long texts to the library with `wenju add` first.",
         )
     return _readable(question)
+
+
+def _is_foreign(text: str) -> bool:
+    """Tell words without Chinese from Chinese and from bare figures."""
+    return text.isascii() and any(map(str.isalpha, text))
 
 
 def _shortened(text: str, most: int = 200) -> str:

@@ -6,11 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from letters import LetterEmbedder
+from llama import llama
 
 from index.embedder import load_embedder
 
@@ -37,7 +38,7 @@ def seeded_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def home(seeded_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home folder of the test's own with the default library in it, and no WENJU_* set."""
+    """A home folder of the test's own with the default library in it, no WENJU_* set and no proxy."""
     copy = tmp_path / "home"
     shutil.copytree(seeded_home, copy)
     _settle(copy, monkeypatch)
@@ -51,6 +52,13 @@ def new_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     _settle(folder, monkeypatch)
     return folder
+
+
+@pytest.fixture(scope="session")
+def model_address() -> Iterator[str]:
+    """The address of a real language model's API."""
+    with llama() as address:
+        yield address
 
 
 @pytest.fixture
@@ -78,6 +86,8 @@ def wenju(tmp_path: Path) -> Run:
 def _settle(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("WENJU_")]:
         monkeypatch.delenv(name)
+    # Servers of the tests are asked directly.
+    monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_DATA_HOME", str(_data(home)))
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / ".cache"))

@@ -21,7 +21,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from llama import llama
 from misbehaving import (
     DONE,
     EVENTS,
@@ -721,13 +720,6 @@ def test_only_what_may_be_a_tag_is_held_back() -> None:
 # A real model
 
 
-@pytest.fixture(scope="module")
-def real() -> Iterator[str]:
-    """The address of a real model."""
-    with llama() as url:
-        yield url
-
-
 CAPITALS = [
     Message("user", "中国的首都是哪里？"),
     Message("assistant", "北京"),
@@ -739,19 +731,19 @@ CAPITALS = [
 ]
 
 
-def test_a_real_model_goes_on_until_its_line_ends(real: str) -> None:
-    stream = model(real).stream(CAPITALS, stop=["\n"])
+def test_a_real_model_goes_on_until_its_line_ends(model_address: str) -> None:
+    stream = model(model_address).stream(CAPITALS, stop=["\n"])
     pieces, reason = drained(stream)
     assert ("".join(pieces), reason) == ("巴黎", "stop")
 
 
-def test_a_real_model_streams_in_pieces_until_it_may_say_no_more(real: str) -> None:
-    pieces, reason = drained(model(real, max_tokens=12).stream(CAPITALS))
+def test_a_real_model_streams_in_pieces_until_it_may_say_no_more(model_address: str) -> None:
+    pieces, reason = drained(model(model_address, max_tokens=12).stream(CAPITALS))
     assert reason == "length"
     assert len(pieces) > 3
     assert "".join(pieces).startswith("巴黎\n")
 
 
-def test_a_real_model_tells_a_prompt_that_does_not_fit(real: str) -> None:
+def test_a_real_model_tells_a_prompt_that_does_not_fit(model_address: str) -> None:
     with pytest.raises(PromptTooLong, match="tokens"):
-        list(model(real).stream([Message("user", "长" * 9000)]))
+        list(model(model_address).stream([Message("user", "长" * 9000)]))
