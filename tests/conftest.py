@@ -38,7 +38,7 @@ def seeded_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def home(seeded_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home folder with the default library in it, no WENJU_* set and no proxy."""
+    """A home folder of the test's own with the default library; no WENJU_* is set, and no proxy."""
     copy = tmp_path / "home"
     shutil.copytree(seeded_home, copy)
     _settle(copy, monkeypatch)

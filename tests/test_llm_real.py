@@ -124,5 +124,6 @@ def test_a_reader_sees_it_grow(chatbot: Chatbot) -> None:
         settle(page)
         seen: list[str] = page.evaluate("seen")
         quotes = page.locator(".wj-quote blockquote").all_inner_texts()
-    assert any(later.startswith(earlier) for earlier, later in pairwise(seen))
+    # The number of a citation is one growth; the words come in more.
+    assert sum(later.startswith(earlier) for earlier, later in pairwise(seen)) > 1
     assert all(quote.strip() in ARTICLE for quote in quotes)
