@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import multiprocessing
 import random
 import resource
@@ -50,6 +51,8 @@ COLUMNS = (
     "内存峰值 peak MB",
 )
 _PROGRESS_EVERY_S = 10.0
+_DELAY_S = 1.0
+"""The longest delay of a kill: commits follow a batch within that."""
 
 
 class HashEmbedder:
@@ -144,13 +147,12 @@ class Report:
 
 
 def add(task: Task, reports: Connection) -> None:
-    """Add the articles; report with None that embedding has begun, if any has, and the outcome."""
+    """Add the articles, reporting (done, total) after each batch of texts, at last the Stage."""
     told = 0.0
 
     def progress(done: int, total: int) -> None:
         nonlocal told
-        if not told:
-            reports.send(None)
+        reports.send((done, total))
         if time.monotonic() - told > _PROGRESS_EVERY_S:
             told = time.monotonic()
             _tell(f"{task.folder.name}: {done}/{total}")
@@ -163,41 +165,38 @@ def add(task: Task, reports: Connection) -> None:
     reports.send(Stage(seconds, **asdict(report), memory_mb=memory_mb))
 
 
-def run(task: Task, *, kill_after_s: float | None = None) -> Stage | None:
+def run(task: Task, *, kill_at: float = math.inf, delay_s: float = 0.0) -> Stage | None:
     """Let a process add the articles; None where it was killed before it was done.
 
-    `kill_after_s` counts from when it embeds the first: until then nothing is written.
+    It is killed `delay_s` after it has embedded the share `kill_at` of its texts: counted in
+    texts, a kill falls into the work however busy the machine is.
     """
     reports, theirs = CHILDREN.Pipe(duplex=False)
     process = CHILDREN.Process(target=add, args=(task, theirs))
     process.start()
     theirs.close()
     try:
-        outcome: Stage | None = reports.recv()
-        if outcome is None:
-            if kill_after_s is not None and not reports.poll(kill_after_s):
+        while not isinstance(report := reports.recv(), Stage):
+            done, total = report
+            if process.is_alive() and done >= kill_at * total:
+                time.sleep(delay_s)
                 process.kill()
-            outcome = reports.recv()
     except EOFError:
         process.join()
         if process.exitcode != -signal.SIGKILL:
             raise SystemExit("添加文档的进程失败了。The process that adds failed.") from None
         return None
     process.join()
-    return outcome
+    return report
 
 
-def run_killed(task: Task, whole: Path, kills: int, first: Stage) -> Killed:
-    """Make a library under kills at random moments, and hold it against one made without any.
-
-    The `first` run says how long each piece of what is left to do should take.
-    """
+def run_killed(task: Task, whole: Path, kills: int) -> Killed:
+    """Make a library under kills at random moments, and hold it against one made without any."""
     chance = random.Random(0)
     began = time.perf_counter()
-    kept = [0]
+    kept: list[int] = []
     for left in range(kills, 0, -1):
-        share = (1 - kept[-1] / first.added) / left
-        if run(task, kill_after_s=chance.uniform(0, share * first.seconds)):
+        if run(task, kill_at=chance.uniform(0, 1 / left), delay_s=chance.uniform(0, _DELAY_S)):
             break
         with open_library(task.folder, task.engine.load()) as library:
             kept.append(len(library.documents()))
@@ -207,7 +206,7 @@ def run_killed(task: Task, whole: Path, kills: int, first: Stage) -> Killed:
     embedder = task.engine.load()
     with open_library(whole, embedder) as one, open_library(task.folder, embedder) as other:
         search_ms = {mode: _search_ms(other, mode) for mode in MODES}
-        return Killed(kept[1:], seconds, differences(one, other), search_ms)
+        return Killed(kept, seconds, differences(one, other), search_ms)
 
 
 def differences(one: DiskLibrary, other: DiskLibrary) -> list[str]:
@@ -335,7 +334,7 @@ def main(
     first, again = _done(task), _done(task)
     with open_library(task.folder, embedder.load()) as library:
         info = library.info()
-    killed = run_killed(replace(task, folder=work / "killed"), task.folder, kills, first)
+    killed = run_killed(replace(task, folder=work / "killed"), task.folder, kills)
     report = Report(
         embedder=embedder.value,
         documents=info.documents,
