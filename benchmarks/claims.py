@@ -16,6 +16,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,8 @@ from numpy.typing import NDArray
 from index.datelines import published, title_of
 from index.documents import Document, read_documents
 from index.embedder import load_embedder
-from index.library import Hit
 from index.passages import split_document
-from rag.alignment import Source, alignments
+from rag.alignment import Source, alignments, sources_of
 from rag.facts import evidence_of
 from rag.gate import problems
 
@@ -111,8 +111,8 @@ class _Sources:
         """Yield the sentences of a document, its passages numbered from `first`."""
         if document.id not in self._made:
             self._made[document.id] = list(self._read(document))
-        for s in self._made[document.id]:
-            yield Source(s.number + first - 1, s.document, s.hit, s.sentence, s.vector)
+        for source in self._made[document.id]:
+            yield replace(source, number=source.number + first - 1)
 
     def claim(self, text: str) -> NDArray[np.float32]:
         """Return the vector of a claim, as answering makes it."""
@@ -120,11 +120,8 @@ class _Sources:
 
     def _read(self, document: Document) -> Iterator[Source]:
         for number, passage in enumerate(split_document(document), 1):
-            sentences = passage.sentences()
-            vectors = self._embedder.embed_passages([sentence.text for sentence in sentences])
-            hit = Hit(passage, 1.0, number, None, None)
-            for sentence, vector in zip(sentences, vectors, strict=True):
-                yield Source(number, document, hit, sentence, vector)
+            texts = [sentence.text for sentence in passage.sentences()]
+            yield from sources_of(number, document, passage, self._embedder.embed_passages(texts))
 
 
 def alignment_scores(cases: Sequence[Case]) -> dict[str, float]:

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.documents import Document
-from index.library import Hit
-from index.passages import Sentence
+from index.passages import Passage, Sentence
 from index.references import resolved_text
 from rag.dates import Moment
 from rag.facts import Facts, facts_of
 from rag.rarity import rarity
+from rag.sentences import spread
 
 DENSE, MARKED = 0.4, 0.05
 """What likeness in meaning counts beside the words, and a marker of the model's own."""
@@ -34,20 +34,27 @@ ALTERNATIVES = 3
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A sentence that claims may be tied to, with its unit vector `(d,)`.
+    """A sentence that claims may be tied to, with its heading and its unit vector `(d,)`.
 
-    `number` is that of its passage as the model saw it, from 1.
+    `number` is that of its passage as the model saw it, from 1. `facts` are the sentence's, its
+    relative dates and places resolved.
     """
 
     number: int
     document: Document
-    hit: Hit
+    heading: str
     sentence: Sentence
     vector: NDArray[np.float32]
+    facts: Facts
 
-    def facts(self) -> Facts:
-        """Return the facts of the sentence, its relative dates and places resolved."""
-        return facts_of(resolved_text(self.document, self.sentence.text), None)
+
+def sources_of(
+    number: int, document: Document, passage: Passage, vectors: NDArray[np.float32]
+) -> Iterator[Source]:
+    """Yield the sentences of a passage with their unit vectors, `(sentences, d)`."""
+    for sentence, vector in zip(passage.sentences(), vectors, strict=True):
+        facts = facts_of(resolved_text(document, sentence.text), None)
+        yield Source(number, document, passage.heading, sentence, vector, facts)
 
 
 def alignments(
@@ -64,11 +71,11 @@ def alignments(
     words = _words(said)
     weights = np.array([*words.values(), *(FIGURE for _ in (*said.amounts, *said.moments))])
     weights /= weights.sum() or 1.0
-    shares = np.array([_shares(said, words, source.facts()) for source in sources])
+    shares = np.array([_shares(said, words, source.facts) for source in sources])
     shares = shares.reshape(len(sources), -1)
     likeness = np.array([float(source.vector @ vector) for source in sources])
     marked = np.array([source.number in markers for source in sources])
-    scores = shares @ weights + DENSE * _spread(likeness) + MARKED * marked
+    scores = shares @ weights + DENSE * spread(likeness) + MARKED * marked
     order = [int(k) for k in np.argsort(-scores, kind="stable")[:ALTERNATIVES]]
     joined = _joined(order[0], shares, weights)
     best, *others = ([k] for k in order)
@@ -121,9 +128,3 @@ def _same_day(one: Moment, other: Moment) -> bool:
     ]
     told = [(a, b) for a, b in both if a is not None and b is not None]
     return bool(told) and all(a == b for a, b in told)
-
-
-def _spread(values: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Stretch values over [0, 1]; all 1 where they are equal."""
-    low, high = values.min(), values.max()
-    return np.ones_like(values) if high == low else (values - low) / (high - low)

@@ -61,11 +61,15 @@ class Amount:
         )
 
 
+def _spellings(words: str) -> list[str]:
+    return [word.replace("_", " ") for word in words.split()]
+
+
 def _table(rows: Iterable[tuple[str, float, str]]) -> dict[str, tuple[str, float]]:
     return {
-        spelling.replace("_", " "): (dimension, factor)
+        spelling: (dimension, factor)
         for dimension, factor, spellings in rows
-        for spelling in spellings.split()
+        for spelling in _spellings(spellings)
     }
 
 
@@ -142,26 +146,25 @@ _UNITS = (
     | dict(_MEASURES)
 )
 
-_BOUNDS_BEFORE: Mapping[str, Bound] = {
-    word.replace("_", " "): bound
-    for bound, words in {
-        "more": "超过 超出 超 逾 突破 高于 多于 大于 不少于 不低于 至少 最少 "
-        "more_than over at_least above",
-        "less": "不足 不到 不满 不超过 不多于 不高于 低于 少于 小于 至多 最多 顶多 将近 接近 近 "
-        "用不了 less_than under below within at_most fewer_than nearly almost up_to no_more_than",
-        "about": "约 大约 约为 大概 about around approximately roughly some",
-    }.items()
-    for word in words.split()
-}  # type: ignore[assignment]
-_BOUNDS_BEHIND: Mapping[str, Bound] = {
-    word: bound
-    for bound, words in {
-        "more": "以上 之上 多 余 有余",
-        "less": "以内 之内 以下 之下 内",
-        "about": "左右 上下 前后",
-    }.items()
-    for word in words.split()
-}  # type: ignore[assignment]
+
+def _bounds(more: str, less: str, about: str) -> Mapping[str, Bound]:
+    words: tuple[tuple[Bound, str], ...] = (("more", more), ("less", less), ("about", about))
+    return {spelling: bound for bound, spelt in words for spelling in _spellings(spelt)}
+
+
+_BOUNDS_BEFORE = _bounds(
+    more="""
+        超过 超出 超 逾 突破 高于 多于 大于 不少于 不低于 至少 最少 more_than over at_least above
+    """,
+    less="""
+        不足 不到 不满 不超过 不多于 不高于 低于 少于 小于 至多 最多 顶多 将近 接近 近 用不了
+        less_than under below within at_most fewer_than nearly almost up_to no_more_than
+    """,
+    about="约 大约 约为 大概 about around approximately roughly some",
+)
+_BOUNDS_BEHIND = _bounds(
+    more="以上 之上 多 余 有余", less="以内 之内 以下 之下 内", about="左右 上下 前后"
+)
 
 
 def _any(words: Iterable[str]) -> str:
@@ -182,19 +185,7 @@ _ENGLISH_UNITS = _any(unit for unit in _UNITS if unit.isascii() or unit == "°c"
 _ENGLISH = re.compile(
     rf"(?P<figure>{ENGLISH_NUMERAL})(?:[ -]?(?P<unit>{_ENGLISH_UNITS})(?![a-z]))?"
 )
-_NO_NUMBERS = (
-    "十分",
-    "万一",
-    "千万",
-    "一点",
-    "一起",
-    "一样",
-    "一等",
-    "一路",
-    "一面",
-    "一道",
-    "一句",
-)
+_NO_NUMBERS = frozenset("十分 万一 千万 一点 一起 一样 一等 一路 一面 一道 一句".split())
 
 
 def amounts(text: str) -> list[Amount]:
@@ -218,15 +209,9 @@ def _chinese(text: str) -> Iterator[tuple[Amount, bool]]:
         assert behind
         end = behind.end("unit") if behind["unit"] else position
         spelled = not found["figure"][0].isascii()
-        if (
-            in_latin_word(text, start, position)
-            or (
-                spelled and any(word.start <= start < word.end and end < word.end for word in words)
-            )
-            or (
-                spelled
-                and not (found["parts"] or _counts(text[start : behind.end()], text, behind))
-            )
+        inside_word = any(word.start <= start < word.end and end < word.end for word in words)
+        if in_latin_word(text, start, position) or (
+            spelled and (inside_word or not (found["parts"] or _counts(text, found, behind)))
         ):
             continue
         amount = _amount(text, found, behind)
@@ -235,16 +220,17 @@ def _chinese(text: str) -> Iterator[tuple[Amount, bool]]:
             yield amount, bool(_TO.match(text, amount.end))
 
 
-def _counts(written: str, text: str, behind: re.Match[str]) -> bool:
+def _counts(text: str, found: re.Match[str], behind: re.Match[str]) -> bool:
     """Tell whether Chinese figures with what follows count something."""
-    figures = text[behind.start() - len(written) + len(behind.group()) : behind.start()]
-    indefinite = figures == "一" and _UNITS.get(behind["unit"] or "", (COUNT, 1))[0] in _WHOLE
-    if text[: behind.start() - len(figures)].endswith("第"):
+    figures, unit = found["figure"], behind["unit"]
+    if text[: found.start()].endswith("第"):
         return True
-    if written in _NO_NUMBERS or indefinite or figures == "零":  # 一家医院, 零部件
+    dimension, _ = _UNITS.get(unit or "", (COUNT, 1.0))
+    indefinite = figures == "一" and dimension in _WHOLE  # 一家医院
+    if figures + behind.group() in _NO_NUMBERS or indefinite or figures == "零":  # 零部件
         return False
     large = len(figures) > 1 and any(figure in "十百千万亿" for figure in figures)
-    return bool(behind["unit"] or large or _TO.match(text, behind.end()))
+    return bool(unit or large or _TO.match(text, behind.end()))
 
 
 def _amount(text: str, found: re.Match[str], behind: re.Match[str]) -> Amount | None:

@@ -7,32 +7,32 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from index.documents import UNUSABLE, Document
+from index.embedder import readable
 from index.library import Hit, Library
-from index.passages import Sentence
 from rag.citations import Citation, Claim, cite, distinct
-from rag.confidence import calibration, confidence, signals
+from rag.confidence import calibration
 from rag.default_library import default_library
-from rag.disagreement import others
 from rag.errors import EndpointError, QuestionError, ReaderError
 from rag.examples import example_questions
+from rag.extraction import Extraction, Found
 from rag.follow_up import Turn, readings
-from rag.generation import Generated, Model, generate
-from rag.lists import partner, whole_list
-from rag.messages import Messages, messages
+from rag.messages import Messages, messages, shortened
 from rag.question import analyse
 from rag.rarity import rarity
-from rag.reader import Reader, Span
+from rag.reader import Reader
 from rag.records import AnswerRecord
-from rag.retrieve import reorder
+from rag.retrieve import documents_of, reorder
 from rag.sentences import ScoredSentence, score_sentences
 from rag.settings import Language, Settings
 from rag.span_scorer import SpanScorer
 from rag.spans import Probe, probe
-from rag.summary import about, summarise, topic
+from rag.summary import topic
 from rag.trained_reader import TrainedReader
+
+if TYPE_CHECKING:
+    from rag.generation import Generated, Model
 
 Mode = Literal["extract", "llm", "llm→extract"]
 
@@ -116,23 +116,13 @@ class Answerer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """What an extraction found: claims with their sentences, the text, and its confidence."""
-
-    text: str
-    claims: tuple[tuple[str, str, Sentence], ...]
-    confidence: float
-    notices: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class _Read:
     """A question as it was understood, with the passages read and what they say."""
 
     question: str
     probed: Probe
     hits: tuple[Hit, ...]
-    found: _Found
+    found: Found
 
 
 @dataclass(slots=True)
@@ -177,11 +167,12 @@ class Chatbot:
         self.settings = settings or Settings()
         self.model = model or _model(self.settings)
         self._reader, warnings = (reader, ()) if reader else load_reader(self.settings.lang)
-        self._calibration = calibration(self._reader.name)
+        calibrated = calibration(self._reader.name)
         wanted = self.settings.threshold
-        self._threshold = self._calibration.threshold if wanted is None else wanted
+        self._threshold = calibrated.threshold if wanted is None else wanted
         self.notices = (*notices, *warnings)
         self._say: Messages = messages(self.settings.lang)
+        self._extraction = Extraction(library, calibrated, self._say)
 
     def ask(
         self,
@@ -225,7 +216,7 @@ class Chatbot:
         """
         clock = _Clock()
         question = _checked(question)
-        history = [Turn(turn.role, _readable(turn.content)) for turn in history]
+        history = [Turn(turn.role, readable(turn.content)) for turn in history]
         with clock.stage("follow_up"):
             meant = readings(question, history)
         if analyse(meant[0]).kind == "meta":
@@ -262,6 +253,8 @@ class Chatbot:
         self, model: Model, question: str, read: _Read, clock: _Clock
     ) -> Generator[Answer]:
         """Yield what a language model answers as it grows; at last what holds."""
+        from rag.generation import Generated, generate  # noqa: PLC0415 - only a model needs it
+
         grown, answer = Generated(), None
         chinese = read.probed.asked.chinese
         failure = ""
@@ -303,7 +296,7 @@ class Chatbot:
         if grown.says_not:
             return ""
         if not grown.supported:
-            return self._say.not_grounded.format(_shortened(grown.text))
+            return self._say.not_grounded.format(shortened(grown.text))
         bad = next((claim for claim in grown.claims if not claim.supported), None)
         if bad and self.settings.strict:
             return self._say.strictly.format(f"{bad.text} {' '.join(bad.problems)}")
@@ -388,11 +381,9 @@ class Chatbot:
             probed = probe(asked if sought == question else analyse(sought), rarity)
             sentences = self._sentences(probed, sought or question, hits)
             spans = self._reader.read(probed, sentences) if sought else []
-            found = (
-                self._summary(probed, sentences, spans)
-                if asked.kind == "summary"
-                else self._extract(probed, sentences, spans)
-            )
+            extraction = self._extraction
+            made = extraction.summary if asked.kind == "summary" else extraction.answer
+            found = made(probed, sentences, spans)
         return _Read(question, probed, reorder(hits, spans), found)
 
     def examples(self, count: int = 4) -> list[str]:
@@ -407,54 +398,6 @@ class Chatbot:
     def _sentences(self, probed: Probe, resolved: str, hits: Sequence[Hit]) -> list[ScoredSentence]:
         vectors = self.library.sentence_embeddings([hit.passage.id for hit in hits])
         return score_sentences(probed, hits, self.library.embed_question(resolved), vectors)
-
-    def _extract(
-        self, probed: Probe, sentences: Sequence[ScoredSentence], spans: Sequence[Span]
-    ) -> _Found:
-        sure = confidence(self._calibration, signals(probed, spans, sentences))
-        if not spans:
-            return _whole(sentences[0], sure)
-        if probed.asked.kind == "yes-no":
-            return _whole(spans[0].sentence, sure)
-        found = _of_span(probed, spans[0], sure)
-        return found if len(found.claims) > 1 else self._with_others(found, probed, spans)
-
-    def _with_others(self, found: _Found, probed: Probe, spans: Sequence[Span]) -> _Found:
-        """Add what other documents say otherwise, each with its document's date."""
-        names = {span.sentence.hit.passage.document_id for span in spans}
-        if len(names) < 2 or found.text != spans[0].text:
-            return found
-        told = others(probed, spans, spans[0])
-        if not told:
-            return found
-        saying = [spans[0], *told]
-        documents = [self.library.document(s.sentence.hit.passage.document_id) for s in saying]
-        return _Found(
-            "；".join(map(_dated, saying, documents)),
-            tuple(
-                (s.text, d.id, s.sentence.sentence) for s, d in zip(saying, documents, strict=True)
-            ),
-            found.confidence,
-            (self._say.disagree.format(len(saying)),),
-        )
-
-    def _summary(
-        self, probed: Probe, sentences: Sequence[ScoredSentence], spans: Sequence[Span]
-    ) -> _Found:
-        """Sum up a document, or what it says on the topic that `probed` is of, if any.
-
-        How sure that is, is how much of the topic the best passage mentions; across languages
-        words cannot tell, and the calibrated confidence stands in.
-        """
-        document_id = sentences[0].hit.passage.document_id
-        if not probed.asked.text:
-            chosen, sure = summarise(self.library, document_id), 1.0
-        else:
-            chosen, sure = about(sentences), sentences[0].covered_nearby
-            if not probed.asked.chinese:
-                sure = confidence(self._calibration, signals(probed, spans, sentences))
-        text = "".join(s.text for s in chosen)
-        return _Found(text, tuple((s.text, document_id, s) for s in chosen), sure)
 
     def _missing_terms(self, probed: Probe, clock: _Clock) -> tuple[str, ...]:
         """Return the question's terms that no passage holds, none for other languages."""
@@ -472,12 +415,9 @@ class Chatbot:
             return self._say.refused_missing.format("、".join(f"“{term}”" for term in missing))
         return self._say.refused
 
-    def _cited(self, found: _Found) -> tuple[Claim, ...]:
-        documents: dict[str, Document] = {}
-        for _, document_id, _ in found.claims:
-            if document_id not in documents:
-                documents[document_id] = self.library.document(document_id)
-        return cite((text, documents[document_id], s) for text, document_id, s in found.claims)
+    def _cited(self, found: Found) -> tuple[Claim, ...]:
+        documents = documents_of(self.library, (name for _, name, _ in found.claims))
+        return cite((text, documents[name], s) for text, name, s in found.claims)
 
     def _answer(
         self,
@@ -523,22 +463,12 @@ def _checked(question: str) -> str:
             f"The question has {len(question)} characters, at most {MAX_QUESTION_CHARS} are "
             "taken. Shorten it; add long texts to the library with `wenju add` first.",
         )
-    return _readable(question)
+    return readable(question)
 
 
 def _is_foreign(text: str) -> bool:
     """Tell words without Chinese from Chinese and from bare figures."""
     return text.isascii() and any(map(str.isalpha, text))
-
-
-def _shortened(text: str, most: int = 200) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= most else flat[: most - 1] + "…"
-
-
-def _readable(text: str) -> str:
-    """Replace what cannot be encoded."""
-    return UNUSABLE.sub("\ufffd", text)
 
 
 def _model(settings: Settings) -> Model | None:
@@ -592,29 +522,3 @@ def _pairs(term: str) -> list[str]:
     if term.isascii() or len(term) < 3:
         return [term]
     return [term[k : k + 2] for k in range(len(term) - 1)]
-
-
-def _whole(best: ScoredSentence, sure: float) -> _Found:
-    sentence, document_id = best.sentence, best.hit.passage.document_id
-    return _Found(sentence.text, ((sentence.text, document_id, sentence),), sure)
-
-
-def _dated(span: Span, document: Document) -> str:
-    """Return a span with the date of its document, where it states one."""
-    published = document.meta.get("published")
-    return f"{span.text}（{published}）" if published else span.text
-
-
-def _of_span(probed: Probe, span: Span, sure: float) -> _Found:
-    """Make the answer of the best span: its partner, its whole list, or itself."""
-    scored = span.sentence
-    paired = partner(probed, span)
-    if paired:
-        texts = [paired]
-    elif probed.asked.several:
-        texts = whole_list(span)
-    else:
-        texts = [span.text]
-    document_id = scored.hit.passage.document_id
-    claims = tuple((text, document_id, scored.sentence) for text in texts)
-    return _Found("、".join(texts), claims, sure)

@@ -49,13 +49,37 @@ def cite(claims: Iterable[tuple[str, Document, Sentence]]) -> tuple[Claim, ...]:
     Raises:
         LibraryCorrupt: a sentence is not what its document says there.
     """
-    numbers: dict[tuple[str, int, int], int] = {}
-    made: list[Claim] = []
-    for text, document, sentence in claims:
+    numbering = Numbering()
+    return tuple(
+        Claim(text, (numbering.cite(document, sentence),), supported=True)
+        for text, document, sentence in claims
+    )
+
+
+class Numbering:
+    """Numbers the sentences that are cited, one cited before by the number that it has."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[tuple[str, int, int], int] = {}
+
+    def cite(self, document: Document, sentence: Sentence) -> Citation:
+        """Return the citation of a sentence.
+
+        Raises:
+            LibraryCorrupt: the sentence is not what its document says there.
+        """
         key = (document.id, sentence.start, sentence.end)
-        number = numbers.setdefault(key, len(numbers) + 1)
-        made.append(Claim(text, (citation(number, document, sentence),), supported=True))
-    return tuple(made)
+        number = self._numbers.setdefault(key, len(self._numbers) + 1)
+        return Citation(
+            number=number,
+            document_id=document.id,
+            title=document.title,
+            source=document.source,
+            start=sentence.start,
+            end=sentence.end,
+            quote=_quote(document, sentence),
+            page=page_of(document, sentence.start),
+        )
 
 
 def distinct(claims: Sequence[Claim]) -> tuple[Citation, ...]:
@@ -78,24 +102,6 @@ def _quote(document: Document, sentence: Sentence) -> str:
             "has just been changed, or is damaged. Ask again; if this stays, run `wenju rebuild`.",
         )
     return quote
-
-
-def citation(number: int, document: Document, sentence: Sentence) -> Citation:
-    """Return the citation of a sentence.
-
-    Raises:
-        LibraryCorrupt: the sentence is not what its document says there.
-    """
-    return Citation(
-        number=number,
-        document_id=document.id,
-        title=document.title,
-        source=document.source,
-        start=sentence.start,
-        end=sentence.end,
-        quote=_quote(document, sentence),
-        page=page_of(document, sentence.start),
-    )
 
 
 def page_of(document: Document, offset: int) -> int | None:

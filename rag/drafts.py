@@ -27,16 +27,21 @@ class Draft:
     markers: tuple[int, ...]
 
 
-_MARKER = re.compile(
+_MARK = (
     r"(?<!第)\s*[\[［【(（]\s*(?:\^|来源|资料|文档|段落|引用|参考|出处|source|passage|ref)?\s*[:：]?\s*"
-    r"(?P<numbers>\d{1,2}(?:\s*[,，、;；\-–]\s*\d{1,2})*)\s*(?:†[^\]】]*)?[\]］】)）]",
-    re.IGNORECASE,
+    r"\d{1,2}(?:\s*[,，、;；\-–]\s*\d{1,2})*\s*(?:†[^\]】]*)?[\]］】)）]"
 )
-_LEADING = re.compile(
-    rf"\A(?:\*\*|__)?(?:{_MARKER.pattern.replace('?P<numbers>', '?:')})+", re.IGNORECASE
-)
-_GLUED = re.compile(rf"\.(?={_MARKER.pattern.replace('?P<numbers>', '?:')})", re.IGNORECASE)
+_HALF_MARK = r"\s*[\[［【(（][^\]］】)）]{0,8}"
+_MARKER = re.compile(_MARK, re.IGNORECASE)
+_LEADING = re.compile(rf"\A(?:\*\*|__)?(?:{_MARK})+", re.IGNORECASE)
+_GLUED = re.compile(rf"\.(?={_MARK})", re.IGNORECASE)
 """A full stop that only a blank before the marker behind it makes the end of a sentence."""
+
+_MARKERS_ALONE = re.compile(rf"\A(?:\*\*|__)?(?:{_MARK})*(?:{_HALF_MARK})?\s*\Z", re.IGNORECASE)
+"""Markers, or what may become one, and nothing else: they belong to the sentence before."""
+
+_UNFINISHED = re.compile(rf"{_HALF_MARK}\Z|\*+\Z")
+"""What may become a marker or markup when more comes."""
 
 _BULLET = re.compile(
     r"\A\s*(?:[-*•·●]\s+|#{1,6}\s+|\d{1,2}(?:[.)]\s+|[、）．]\s*)|[（(]\d{1,2}[)）]\s*)"
@@ -44,16 +49,6 @@ _BULLET = re.compile(
 _HALF_BULLET = re.compile(
     r"\A\s*(?:[-*•·●]|#{1,6}|\d{1,2}[.)、）．]?|[（(](?:\d{1,2}[)）]?)?)\s*\Z"
 )
-_UNFINISHED = re.compile(r"\s*[\[［【(（][^\]］】)）]{0,8}\Z|\*+\Z")
-"""What may become a marker or markup when more comes."""
-
-_MARKERS_ALONE = re.compile(
-    rf"\A(?:\*\*|__)?(?:{_MARKER.pattern.replace('?P<numbers>', '?:')})*"
-    r"\s*(?:[\[［【(（][^\]］】)）]{0,8})?\Z",
-    re.IGNORECASE,
-)
-"""Markers, or what may become one, and nothing else: they belong to the sentence before."""
-
 _EMPHASIS = re.compile(r"(\*\*|__|`)(?=\S)(.+?)(?<=\S)\1")
 _HALF_EMPHASIS = re.compile(r"\A(?:\*\*|__)|(?:\*\*|__)\Z")
 """What is left of emphasis over several sentences."""
@@ -132,7 +127,8 @@ def _joint(breaks: bool, plain: str) -> str:
 
 def _markers(piece: str) -> Iterator[int]:
     for marker in _MARKER.finditer(piece):
-        for low, high in re.findall(r"(\d+)(?:\s*[-–]\s*(\d+))?", marker["numbers"]):
+        numbers = marker.group().partition("†")[0]
+        for low, high in re.findall(r"(\d+)(?:\s*[-–]\s*(\d+))?", numbers):
             yield from range(int(low), int(high or low) + 1)
 
 

@@ -163,7 +163,7 @@ class Evidence:
 
     `known` is all that the sentences and `background` hold, folded; the background is what
     holds for the whole of their documents: title, heading, place, date, topic. `years` and
-    `months` are those that a date without one may be of.
+    `months` are those that a date without one may be of; `titles` those of the documents, folded.
     """
 
     facts: Facts

@@ -11,6 +11,23 @@ from rag.amounts import COUNT, Amount
 from rag.dates import Moment, dates
 from rag.facts import QUOTED, Evidence, Facts, Problem, differs, noun_pairs
 
+_LIST = re.compile(r"[^，。；：,;:\n]+、[^，。；：,;:\n]+")
+_JOINED = re.compile("、|以及|[和与及]")
+
+_FALLEN = re.compile("亏|降|跌|减|负|低")
+"""What makes 5% of -5%."""
+
+_MONTHS_OF: Mapping[str, range] = {
+    "上半年": range(1, 7),
+    "下半年": range(7, 13),
+    "1季度": range(1, 4),
+    "2季度": range(4, 7),
+    "3季度": range(7, 10),
+    "4季度": range(10, 13),
+    "初": range(1, 3),
+    "底": range(11, 13),
+}
+
 
 def numbers(said: Facts, evidence: Evidence) -> Iterator[Problem]:
     """Yield the numbers of a claim that its evidence does not have."""
@@ -34,10 +51,6 @@ def numbers(said: Facts, evidence: Evidence) -> Iterator[Problem]:
         yield differs(amount.text, [other.text for other in near])
 
 
-_LIST = re.compile(r"[^，。；：,;:\n]+、[^，。；：,;:\n]+")
-_JOINED = re.compile("、|以及|[和与及]")
-
-
 def ranges(said: Facts, evidence: Evidence) -> Iterator[Problem]:
     """Yield the ranges of a claim whose two ends the evidence has, but not as one."""
     stated = [(low.number, high.number) for low, high in _ranges(evidence.facts)]
@@ -56,10 +69,6 @@ def _is_rank(amount: Amount, said: Facts, stated: Facts) -> bool:
     """Tell a rank, which may be of the claim's own counting, and the 第一 of 首届."""
     behind = said.text[amount.end : amount.end + 1]
     return not behind.isalpha() or (amount.number == 1 and "首" in stated.text)
-
-
-_FALLEN = re.compile("亏|降|跌|减|负|低")
-"""What makes 5% of -5%."""
 
 
 def _all_amounts(facts: Facts) -> Iterator[Amount]:
@@ -109,18 +118,6 @@ def _years(facts: Facts) -> Iterator[Moment]:
     for amount in facts.amounts:
         if not amount.dimension and 1000 <= amount.number <= 2100:
             yield Moment(amount.text, amount.start, amount.end, int(amount.number))
-
-
-_MONTHS_OF: Mapping[str, range] = {
-    "上半年": range(1, 7),
-    "下半年": range(7, 13),
-    "1季度": range(1, 4),
-    "2季度": range(4, 7),
-    "3季度": range(7, 10),
-    "4季度": range(10, 13),
-    "初": range(1, 3),
-    "底": range(11, 13),
-}
 
 
 def _agrees(said: Moment, stated: Moment, evidence: Evidence) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from index.documents import UNUSABLE, Document
+from index.embedder import readable
 from index.library import Hit, Library
 from rag.citations import Claim
 from rag.drafts import Draft, drafts
@@ -16,11 +16,11 @@ from rag.gate import tells
 from rag.grounding import Grounding
 from rag.messages import Messages, messages
 from rag.prompt import STOP, Message, fitting, prompt, says_not
+from rag.retrieve import documents_of
 from rag.settings import Settings
 
 _CUT_OFF = "length"
 """The finish reason of an answer that reached its longest."""
-
 
 REPEATS = 3
 """How often a model may not say the same sentence."""
@@ -76,7 +76,8 @@ def generate(
         IndexingError: the library cannot be read.
     """
     say = messages(settings.lang)
-    documents = _documents(library, hits)
+    read = documents_of(library, (hit.passage.document_id for hit in hits))
+    documents = [read[hit.passage.document_id] for hit in hits]
     passages = [(document, hit.passage) for document, hit in zip(documents, hits, strict=True)]
     room = settings.llm_context - min(settings.llm_max_tokens, settings.llm_context // 2)
     count = max(1, fitting(question, passages, room, chinese=chinese))
@@ -106,7 +107,7 @@ def _grown(
     try:
         while True:
             if piece := next(pieces):
-                text += UNUSABLE.sub("\ufffd", piece)
+                text += readable(piece)
                 grown = _judged(grown, *drafts(text, finished=False), grounding)
             yield grown
             if _rambles(grown.claims):
@@ -145,10 +146,3 @@ def _rambles(claims: Sequence[Claim]) -> bool:
     """Tell whether a model says the same over and over."""
     counts = Counter(claim.text for claim in claims)
     return any(count >= REPEATS for count in counts.values())
-
-
-def _documents(library: Library, hits: Sequence[Hit]) -> list[Document]:
-    """Return the document of each hit."""
-    names = dict.fromkeys(hit.passage.document_id for hit in hits)
-    found = {name: library.document(name) for name in names}
-    return [found[hit.passage.document_id] for hit in hits]

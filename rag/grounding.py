@@ -7,8 +7,8 @@ from functools import cached_property
 
 from index.documents import Document
 from index.library import Hit, Library
-from rag.alignment import Source, alignments
-from rag.citations import Citation, Claim, citation
+from rag.alignment import Source, alignments, sources_of
+from rag.citations import Claim, Numbering
 from rag.drafts import Draft
 from rag.facts import evidence_of, facts_of
 from rag.gate import problems
@@ -31,7 +31,7 @@ class Grounding:
         self._documents = documents
         self._hits = hits
         self._language: Language = language
-        self._numbers: dict[tuple[str, int, int], int] = {}
+        self._numbering = Numbering()
 
     def judge(self, draft: Draft) -> Claim:
         """Return a claim with the sentences that carry it, or without any and why none does.
@@ -47,10 +47,11 @@ class Grounding:
             sources = [source for source in sources if source.number in draft.markers]
         said: tuple[str, ...] = ()
         for chosen in alignments(draft.judged, vector, draft.markers, sources):
-            parts = [(s.document, s.hit.passage.heading, s.sentence.text) for s in chosen]
+            parts = [(s.document, s.heading, s.sentence.text) for s in chosen]
             found = problems(draft.judged, evidence_of(parts), self._language)
             if not found:
-                return Claim(draft.text, self._cited(chosen), supported=True)
+                cited = tuple(self._numbering.cite(s.document, s.sentence) for s in chosen)
+                return Claim(draft.text, cited, supported=True)
             said = said or found
         none = messages(self._language).unfounded
         return Claim(draft.text, (), supported=False, problems=said or (none,))
@@ -58,19 +59,9 @@ class Grounding:
     @cached_property
     def _sources(self) -> list[Source]:
         vectors = self._library.sentence_embeddings([hit.passage.id for hit in self._hits])
+        passages = zip(self._documents, self._hits, vectors, strict=True)
         return [
-            Source(number, document, hit, sentence, vector)
-            for number, (document, hit, rows) in enumerate(
-                zip(self._documents, self._hits, vectors, strict=True), 1
-            )
-            for sentence, vector in zip(hit.passage.sentences(), rows, strict=True)
+            source
+            for number, (document, hit, rows) in enumerate(passages, 1)
+            for source in sources_of(number, document, hit.passage, rows)
         ]
-
-    def _cited(self, sources: Sequence[Source]) -> tuple[Citation, ...]:
-        """Cite sentences, one cited before by the number that it has."""
-        made: list[Citation] = []
-        for source in sources:
-            key = (source.document.id, source.sentence.start, source.sentence.end)
-            number = self._numbers.setdefault(key, len(self._numbers) + 1)
-            made.append(citation(number, source.document, source.sentence))
-        return tuple(made)

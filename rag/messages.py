@@ -82,3 +82,9 @@ _ENGLISH = Messages(
 def messages(language: Literal["zh", "en"]) -> Messages:
     """Return the sentences of a language."""
     return _ENGLISH if language == "en" else _CHINESE
+
+
+def shortened(text: str, most: int = 200) -> str:
+    """Return a text in one line of at most so many characters."""
+    flat = " ".join(text.split())
+    return flat if len(flat) <= most else flat[: most - 1] + "…"

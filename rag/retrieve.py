@@ -1,12 +1,13 @@
-"""Retrieval for an answer: the passages found, in the order that reading them gives."""
+"""Retrieval for an answer: the passages in the order that reading them gives, and documents."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from index.library import Hit
+from index.documents import Document
+from index.library import Hit, Library
 from rag.reader import Span
 
 READING_WEIGHT = 0.5
@@ -32,6 +33,15 @@ def reorder(hits: Sequence[Hit], spans: Sequence[Span]) -> tuple[Hit, ...]:
         replace(hit, score=score / (1 + READING_WEIGHT), rank=rank)
         for rank, (hit, score) in enumerate(scored, 1)
     )
+
+
+def documents_of(library: Library, ids: Iterable[str]) -> dict[str, Document]:
+    """Return documents by id, each read once.
+
+    Raises:
+        IndexingError: one of them cannot be read.
+    """
+    return {name: library.document(name) for name in dict.fromkeys(ids)}
 
 
 def _sigmoid(logit: float) -> float:

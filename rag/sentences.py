@@ -59,7 +59,7 @@ def score_sentences(
     shares = np.array([coverage(probe, p.folded.text) for p in parsed]).reshape(len(parts), -1)
     covered = shares @ weights / total
     nearby = _nearby(probe, hits) @ weights / total
-    fused = 0.5 * _spread(cosines) + 0.5 * _spread(covered)
+    fused = 0.5 * spread(cosines) + 0.5 * spread(covered)
     order = np.argsort(-fused, kind="stable")
     position = {id(hit): k for k, hit in enumerate(hits)}
     return [
@@ -95,7 +95,7 @@ def _nearby(probe: Probe, hits: Sequence[Hit]) -> NDArray[np.float64]:
     return np.array([coverage(probe, fold(text).text) for text in texts]).reshape(len(hits), -1)
 
 
-def _spread(values: NDArray[np.floating]) -> NDArray[np.floating]:
+def spread(values: NDArray[np.floating]) -> NDArray[np.floating]:
     """Stretch values over [0, 1]; all 1 where they are equal."""
     low, high = values.min(), values.max()
     return np.ones_like(values) if high == low else (values - low) / (high - low)

@@ -11,6 +11,7 @@ from zlib import crc32
 from index.library import Hit
 from rag.answer import Answer, Mode
 from rag.citations import Citation, Claim
+from rag.messages import shortened
 from ui.language import say
 from ui.marking import marked
 from ui.terminal import confidence_in_words, safe
@@ -91,7 +92,7 @@ def _refusal(answer: Answer) -> Iterator[str]:
         read = say("在原文中查看", "Open it in the source")
         yield (
             f'<figure class="wj-nearest"><figcaption>{label}</figcaption>'
-            f"<blockquote>{escape(_shortened(nearest.text))}</blockquote>"
+            f"<blockquote>{escape(shortened(nearest.text, _SHOWN_CHARS))}</blockquote>"
             f'<a class="wj-open" href="{place}">{read}</a></figure>'
         )
 
@@ -213,7 +214,7 @@ def _trace_row(hit: Hit) -> str:
         f"<td>{'–' if score is None else f'{score:.2f}'}</td>"
         for score in (hit.score, hit.dense_score, hit.lexical_score)
     )
-    beginning = escape(_shortened(passage.text, 34))
+    beginning = escape(shortened(passage.text, 34))
     return f'<tr><td><a class="wj-open" href="{place}">{beginning}</a></td>{scores}</tr>'
 
 
@@ -227,8 +228,3 @@ def _stage(name: str) -> str:
         "generate": say("撰写", "write"),
         "total": say("共", "total"),
     }.get(name, name)
-
-
-def _shortened(text: str, most: int = _SHOWN_CHARS) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= most else flat[: most - 1] + "…"

@@ -1,0 +1,122 @@
+"""Extraction: what the reader's spans make of a question: a span, a list, a pair, a summary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from index.documents import Document
+from index.library import Library
+from index.passages import Sentence
+from rag.confidence import Calibration, confidence, signals
+from rag.lists import partner, whole_list
+from rag.messages import Messages
+from rag.reader import Span
+from rag.retrieve import documents_of
+from rag.sentences import ScoredSentence
+from rag.spans import Probe
+from rag.summary import about, summarise
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What an extraction found.
+
+    `claims` are words with the id of their document and the sentence that they are taken from.
+    """
+
+    text: str
+    claims: tuple[tuple[str, str, Sentence], ...]
+    confidence: float
+    notices: tuple[str, ...] = ()
+
+
+class Extraction:
+    """Makes answers of what a reader found, over one library."""
+
+    def __init__(self, library: Library, calibration: Calibration, say: Messages) -> None:
+        """`calibration` is the reader's; `say` is what notices are written with."""
+        self._library = library
+        self._calibration = calibration
+        self._say = say
+
+    def answer(
+        self, probed: Probe, sentences: Sequence[ScoredSentence], spans: Sequence[Span]
+    ) -> Found:
+        """Return the answer of the best span, or a whole sentence where that is asked for."""
+        sure = self._confidence(probed, sentences, spans)
+        if not spans:
+            return _whole(sentences[0], sure)
+        if probed.asked.kind == "yes-no":
+            return _whole(spans[0].sentence, sure)
+        found = _of_span(probed, spans[0], sure)
+        return found if len(found.claims) > 1 else self._with_others(found, probed, spans)
+
+    def summary(
+        self, probed: Probe, sentences: Sequence[ScoredSentence], spans: Sequence[Span]
+    ) -> Found:
+        """Sum up a document, or what it says on the topic that `probed` is of, if any.
+
+        How sure that is, is how much of the topic the best passage mentions; across languages
+        words cannot tell, and the calibrated confidence stands in.
+        """
+        document_id = sentences[0].hit.passage.document_id
+        if not probed.asked.text:
+            chosen, sure = summarise(self._library, document_id), 1.0
+        else:
+            chosen, sure = about(sentences), sentences[0].covered_nearby
+            if not probed.asked.chinese:
+                sure = self._confidence(probed, sentences, spans)
+        text = "".join(s.text for s in chosen)
+        return Found(text, tuple((s.text, document_id, s) for s in chosen), sure)
+
+    def _confidence(
+        self, probed: Probe, sentences: Sequence[ScoredSentence], spans: Sequence[Span]
+    ) -> float:
+        return confidence(self._calibration, signals(probed, spans, sentences))
+
+    def _with_others(self, found: Found, probed: Probe, spans: Sequence[Span]) -> Found:
+        """Add what other documents say otherwise, each with its document's date."""
+        if len({_document_id(span) for span in spans}) < 2 or found.text != spans[0].text:
+            return found
+        from rag.disagreement import others  # noqa: PLC0415 - one document needs no comparing
+
+        told = others(probed, spans, spans[0])
+        if not told:
+            return found
+        saying = [spans[0], *told]
+        documents = documents_of(self._library, map(_document_id, saying))
+        return Found(
+            "；".join(_dated(span, documents[_document_id(span)]) for span in saying),
+            tuple((span.text, _document_id(span), span.sentence.sentence) for span in saying),
+            found.confidence,
+            (self._say.disagree.format(len(saying)),),
+        )
+
+
+def _document_id(span: Span) -> str:
+    return span.sentence.hit.passage.document_id
+
+
+def _dated(span: Span, document: Document) -> str:
+    """Return a span with the date of its document, where it states one."""
+    published = document.meta.get("published")
+    return f"{span.text}（{published}）" if published else span.text
+
+
+def _whole(best: ScoredSentence, sure: float) -> Found:
+    sentence, document_id = best.sentence, best.hit.passage.document_id
+    return Found(sentence.text, ((sentence.text, document_id, sentence),), sure)
+
+
+def _of_span(probed: Probe, span: Span, sure: float) -> Found:
+    """Make the answer of the best span: its partner, its whole list, or itself."""
+    paired = partner(probed, span)
+    if paired:
+        texts = [paired]
+    elif probed.asked.several:
+        texts = whole_list(span)
+    else:
+        texts = [span.text]
+    claims = tuple((text, _document_id(span), span.sentence.sentence) for text in texts)
+    return Found("、".join(texts), claims, sure)
