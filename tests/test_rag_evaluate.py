@@ -19,12 +19,13 @@ from index.library import AddReport, DocumentInfo, Hit, LibraryInfo, Mode
 from index.passages import Passage
 from rag.answer import Answer, Chatbot
 from rag.citations import Citation, Claim
+from rag.comparison import below, compare, read_report
 from rag.default_library import seed_library
 from rag.errors import EvaluationError
 from rag.evaluate import HELD_OUT, evaluate
 from rag.follow_up import Turn
 from rag.questions import Question, read_questions
-from rag.report import METRICS, Report, Row, below, compare, figure, make_report, read_report
+from rag.report import METRICS, Report, Row, figure, make_report
 
 SEEDS = Path(__file__).parents[1] / "seeds"
 TEXTS = {

@@ -39,7 +39,8 @@ from misbehaving import (
 )
 
 from rag.errors import EndpointError, PromptTooLong
-from rag.llm import BEAT_S, ChatModel, Endpoint, Message, Visible, endpoint_of
+from rag.llm import BEAT_S, ChatModel, Endpoint, Message, endpoint_of
+from rag.llm_stream import Visible
 from rag.settings import Settings
 
 ASKED = [Message("system", "只用原文作答。"), Message("user", "投资多少？")]

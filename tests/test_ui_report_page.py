@@ -8,7 +8,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from rag.report import Report, Row, compare, figure, make_report
+from rag.comparison import compare
+from rag.report import Report, Row, figure, make_report
 from ui.report_page import to_html
 
 ATTACK = "<script>alert(1)</script>"

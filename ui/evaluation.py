@@ -15,6 +15,7 @@ import typer
 
 from index.library import DiskLibrary
 from rag.answer import Chatbot
+from rag.comparison import below, compare, read_report
 from rag.default_library import (
     corpus_library,
     seed_library,
@@ -23,7 +24,7 @@ from rag.default_library import (
 )
 from rag.evaluate import evaluate
 from rag.questions import Question, read_questions, read_squad, sample_questions
-from rag.report import LOWER_IS_BETTER, METRICS, Report, below, compare, read_report
+from rag.report import LOWER_IS_BETTER, METRICS, Report
 from rag.settings import Settings
 from ui.errors import FeedbackError, ReportError
 from ui.feedback import question_set

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
-from rag.report import KIND_METRICS, METRICS, REASONS, Comparison, Report, Row, figure
+from rag.comparison import Comparison
+from rag.report import KIND_METRICS, METRICS, REASONS, Report, Row, figure
 from ui.language import say
 
 _STYLE = """

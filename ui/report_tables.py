@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from rag.report import KIND_METRICS, METRICS, REASONS, Comparison, Report, Row, Shortfall
+from rag.comparison import Comparison, Shortfall
+from rag.report import KIND_METRICS, METRICS, REASONS, Report, Row
 from rag.settings import language
 from ui.language import say
 from ui.terminal import safe, table
