@@ -119,7 +119,9 @@ def _fold_piece(text: str, piece: re.Match[str]) -> list[tuple[int, int, str]]:
 
 def _fold_cluster(cluster: str) -> str:
     visible = "".join(char for char in cluster if char not in _INVISIBLE)
-    return unicodedata.normalize("NFKC", visible).lower().translate(_SAME)
+    low = unicodedata.normalize("NFKC", visible).lower()
+    # Again, since "İ" gets a mark in lower case that may have to change places with another.
+    return unicodedata.normalize("NFKC", low).translate(_SAME)
 
 
 def _combines(char: str) -> bool:

@@ -45,11 +45,7 @@ def to_html(report: Report, comparison: Comparison | None = None) -> str:
             f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>",
             f"<h1>{title}{say('：', ': ')}{heading}</h1>",
             _section(say("指标", "Metrics"), _metrics_table(report)),
-            *(
-                [_section(say("与上一次相比", "Compared"), _comparison(comparison))]
-                if comparison
-                else ()
-            ),
+            *([_section(say("比较", "Comparison"), _comparison(comparison))] if comparison else ()),
             _section(say("按题型", "By kind"), _kinds_table(report)),
             _section(say("各阶段耗时（毫秒）", "Time by stage (ms)"), _latency_table(report)),
             _section(say("失败的问题", "Failures"), "\n".join(map(_failure, failures)) or none),
