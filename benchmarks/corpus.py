@@ -142,7 +142,7 @@ class Report:
     mb_on_disk: float
     first: Stage
     again: Stage
-    killed: Killed
+    killed: Killed | None
     changed: Stage
 
 
@@ -273,7 +273,7 @@ def _tell(line: str) -> None:
 
 def table(report: Report) -> str:
     """Return the figures as a table in Markdown."""
-    first, killed = report.first, report.killed
+    first = report.first
     stages = {
         "从空开始 from empty": first,
         "再加一次 again": report.again,
@@ -284,7 +284,6 @@ def table(report: Report) -> str:
         f" | {stage.seconds:.1f} | {stage.memory_mb:.0f} |"
         for name, stage in stages.items()
     ]
-    searches = "，".join(f"{mode} {ms:.1f}" for mode, ms in killed.search_ms.items())
     return "\n".join(
         [
             f"向量 embedder: {report.embedder}"
@@ -299,14 +298,21 @@ def table(report: Report) -> str:
             f"| | {' | '.join(COLUMNS)} |",
             f"| ---{' | ---' * len(COLUMNS)} |",
             *rows,
-            "",
-            f"杀死 {len(killed.kept)} 次后续完 killed and resumed: {killed.seconds:.1f} s，"
-            f"每次留下 documents kept {list(killed.kept)}，"
-            f"与没被杀过的相差 differences {len(killed.differences)}",
-            *killed.differences[:20],
-            f"检索一次 a search, p50 ms: {searches}",
+            *(_killed_lines(report.killed) if report.killed else []),
         ]
     )
+
+
+def _killed_lines(killed: Killed) -> list[str]:
+    searches = "，".join(f"{mode} {ms:.1f}" for mode, ms in killed.search_ms.items())
+    return [
+        "",
+        f"杀死 {len(killed.kept)} 次后续完 killed and resumed: {killed.seconds:.1f} s，"
+        f"每次留下 documents kept {list(killed.kept)}，"
+        f"与没被杀过的相差 differences {len(killed.differences)}",
+        *killed.differences[:20],
+        f"检索一次 a search, p50 ms: {searches}",
+    ]
 
 
 def main(
@@ -315,7 +321,7 @@ def main(
     documents: Annotated[int, typer.Option(min=1, help="how many of them")],
     work: Annotated[Path, typer.Option(help="a folder, new or empty, for the libraries")],
     embedder: Annotated[Engine, typer.Option(help="what embeds")] = Engine.MODEL,
-    kills: Annotated[int, typer.Option(min=1, help="how many times to kill")] = 10,
+    kills: Annotated[int, typer.Option(min=0, help="how many times to kill; 0: not at all")] = 10,
     json_out: Annotated[Path | None, typer.Option("--json", help="write the figures here")] = None,
 ) -> None:
     """Run every stage and print a table; exit with 1 where a kill lost or doubled anything."""
@@ -334,7 +340,8 @@ def main(
     first, again = _done(task), _done(task)
     with open_library(task.folder, embedder.load()) as library:
         info = library.info()
-    killed = run_killed(replace(task, folder=work / "killed"), task.folder, kills)
+    killed_task = replace(task, folder=work / "killed")
+    killed = run_killed(killed_task, task.folder, kills) if kills else None
     report = Report(
         embedder=embedder.value,
         documents=info.documents,
@@ -349,7 +356,7 @@ def main(
     print(table(report))
     if json_out:
         json_out.write_text(json.dumps(asdict(report), ensure_ascii=False, indent=1), "utf-8")
-    raise typer.Exit(1 if killed.differences else 0)
+    raise typer.Exit(1 if killed and killed.differences else 0)
 
 
 def _done(task: Task) -> Stage:
