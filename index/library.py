@@ -78,7 +78,11 @@ class DocumentInfo:
 
 @dataclass(frozen=True, slots=True)
 class LibraryInfo:
-    """What a library holds and how: counts, embedder, index type, bytes on disk."""
+    """What a library holds and how: counts, embedder, index type, bytes on disk.
+
+    `vector_changes` counts the passages that came or went since the vector index was last
+    written: they are followed in memory, and merged into it when they get many.
+    """
 
     location: str
     documents: int
@@ -86,6 +90,8 @@ class LibraryInfo:
     embedder: str
     dimension: int
     vector_index: str
+    vector_bytes: int
+    vector_changes: int
     generation: int
     bytes_on_disk: int
 
@@ -241,6 +247,7 @@ class DiskLibrary:
                             writer.put(prepared)
                     passages += sum(len(prepared.passages) for prepared in batch)
                     self._follow(locked=True)
+                    self._derived.save()
             finally:
                 self._derived.save()
         updated = sum(document.id in rows for document in changed)
@@ -365,15 +372,17 @@ class DiskLibrary:
 
     def info(self) -> LibraryInfo:
         """Return what the library holds and how."""
-        settings = self._database.settings()
+        settings, vectors = self._database.settings(), self._derived.vectors
         files = (path for path in self._folder.rglob("*") if path.is_file())
         return LibraryInfo(
             location=str(self._folder),
-            documents=len(self._database.rows()),
+            documents=self._database.document_count(),
             passages=self._database.passage_count(),
             embedder=settings.embedder,
             dimension=settings.dimension,
-            vector_index=self._derived.vectors.kind,
+            vector_index=vectors.name,
+            vector_bytes=self._derived.vectors_on_disk,
+            vector_changes=vectors.changes,
             generation=count_of(settings.generation),
             bytes_on_disk=sum(path.stat().st_size for path in files),
         )

@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 from hash_embedder import HashEmbedder
 
-from index import database, vectors
+from index import database, vector_base
 from index.database import Database, Writer
 from index.derived import Derived
 from index.documents import Document
@@ -49,7 +49,7 @@ WRITING: dict[str, Stage] = {
     "the vectors follow": (Derived, "_follow_vectors", "after"),
     "words are added, not committed": (WordIndex, "add", "after"),
     "words are committed": (WordIndex, "commit", "after"),
-    "the vector file is about to be written": (vectors, "write_whole", "before"),
+    "the vector file is about to be written": (vector_base, "writing_whole", "before"),
     "the vector file is written aside": (os, "replace", "before"),
     "the vector file is in place": (os, "replace", "after"),
     "a rebuild has emptied the tables": (Writer, "start_over", "after"),
@@ -62,7 +62,7 @@ CREATING: dict[str, Stage] = {
     "the tables are committed": (Database, "create", "after"),
     "there are no words yet": (WordIndex, "__init__", "before"),
     "there are empty words": (WordIndex, "__init__", "after"),
-    "there is no vector file yet": (vectors, "write_whole", "before"),
+    "there is no vector file yet": (vector_base, "writing_whole", "before"),
     "the empty vector file is in place": (os, "replace", "after"),
 }
 
