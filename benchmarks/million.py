@@ -32,10 +32,10 @@ from index.database import Database, Prepared
 from index.derived import Derived, unit
 from index.documents import Document, read_documents
 from index.embedder import load_embedder
-from index.faiss_types import Kind
 from index.library import DiskLibrary, open_library
 from index.passages import Passage
 from index.vector_base import VectorBase
+from index.vector_kinds import Kind
 from index.vectors import VectorIndex
 
 CHILDREN = multiprocessing.get_context("spawn")

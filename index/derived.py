@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 
 from index.database import Database, same_epoch, translated
 from index.errors import LibraryBusy, LibraryCorrupt, LibraryError
-from index.faiss_types import Keys, Kind, Vectors, chosen, sample_size
+from index.faiss_types import Keys, Vectors
 from index.vector_base import NO_KEYS, VectorBase
+from index.vector_kinds import Kind, chosen, sample_size
 from index.vectors import VectorIndex
 from index.words import WordIndex
 
@@ -154,7 +155,8 @@ class Derived:
         return chosen(len(self.vectors), self.vectors.base.kind)
 
     def _follow_vectors(self, generation: int) -> None:
-        vectors = self._loaded(generation) or self.vectors
+        loaded = self._loaded(generation)
+        vectors = self.vectors if loaded is None else loaded
         if not _leads_to(vectors.generation, generation):
             kind = chosen(self._database.passage_count(), Kind.FLAT)
             vectors = VectorIndex(self._built(kind, generation))
@@ -170,15 +172,18 @@ class Derived:
             return None
         signature = self._signature()
         self._refused = signature, generation
+        # Written over instead of replaced, a file takes from us what we have mapped of it.
+        spoiled = bool(signature) and signature[:1] == self._adopted[:1]
+        present = VectorIndex.empty(self._dimension) if spoiled else None
         try:
             loaded = VectorIndex(VectorBase.load(self._file))
         except (OSError, LibraryCorrupt):
-            return None
+            return present
         base = self.vectors.base.generation
-        older = _leads_to(base, generation) and loaded.generation < base
+        older = not spoiled and _leads_to(base, generation) and loaded.generation < base
         unfit = loaded.dimension != self._dimension or not _leads_to(loaded.generation, generation)
         if older or unfit:
-            return None
+            return present
         self._adopted = signature
         return loaded
 

@@ -1,21 +1,17 @@
-"""FAISS types: which one serves how many passages, how it is made, and how it is searched.
-
-- Flat compares the question with every vector: exact, and quickest of all while there are few.
-- HNSW32 walks a graph of neighbours. It cannot remove.
-- IVF…,SQ8 keeps a quarter of the bytes in lists around trained centres, and looks into some.
-"""
+"""FAISS types: how each kind of index is made, changed, kept in a file, and searched."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from enum import IntEnum
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from index import vector_kinds
+from index.vector_kinds import Kind
 
 faiss: Any = import_module("faiss")  # half of what is used below is missing from its stubs
 
@@ -24,43 +20,10 @@ Index = Any
 Keys = NDArray[np.int64]
 Vectors = NDArray[np.float32]
 
-_BACK = 0.8
-"""A smaller type is taken again below this share of its limit, lest a few documents flip it."""
-_SAMPLE_PER_LIST = 40
-"""Source: below 39 FAISS warns that its k-means has too few (`min_points_per_centroid`)."""
 _NEIGHBOURS = 32
 PIECE = 2**24
 """How many bytes are read or written at a time."""
 _THREADS = os.cpu_count() or 1
-
-
-class Kind(IntEnum):
-    """The types, by the size that they serve."""
-
-    FLAT = 0
-    GRAPH = 1
-    LISTS = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """Up to how many passages a type serves, how it is made, and how far it looks.
-
-    Source: measured on 384-d clusters with one thread. At 100,000 Flat takes 7 ms and HNSW32
-    0.2 ms (Recall@10 0.995 with 64 candidates); at 1,000,000 HNSW32 takes 1.7 GB, and
-    IVF4096,SQ8 0.4 GB with 1.9 ms (0.980 with 64 lists).
-    """
-
-    flat: int = 30_000
-    graph: int = 500_000
-    lists: int = 4096
-    probed: int = 64
-    candidates: int = 128
-    fresh: int = 10_000
-    """How many changes are kept beside an index before they are merged into it."""
-
-
-SIZES = Sizes()
 
 
 class Selection:
@@ -74,25 +37,14 @@ class Selection:
         return key < len(self._wanted) and bool(self._wanted[key])
 
 
-def chosen(count: int, present: Kind) -> Kind:
-    """Return the type for so many passages where one is in use already."""
-    limits = SIZES.flat, SIZES.graph
-    needed = sum(count > limit for limit in limits)
-    allowed = sum(count > _BACK * limit for limit in limits)
-    return Kind(max(needed, min(present, allowed)))
-
-
-def sample_size(kind: Kind) -> int:
-    """Return how many vectors a type is trained on."""
-    return _SAMPLE_PER_LIST * SIZES.lists if kind is Kind.LISTS else 0
-
-
 def empty(kind: Kind, dimension: int, sample: Vectors | None = None) -> Index:
     """Return an index without vectors, trained on the sample `(n, d)` where the type needs it."""
     if kind is Kind.LISTS:
         # k-means is trained, and a vector's list found, by all cores.
         faiss.omp_set_num_threads(_THREADS)
-        made = faiss.index_factory(dimension, f"IVF{SIZES.lists},SQ8", faiss.METRIC_INNER_PRODUCT)
+        made = faiss.index_factory(
+            dimension, f"IVF{vector_kinds.SIZES.lists},SQ8", faiss.METRIC_INNER_PRODUCT
+        )
         made.train(sample)
         return made
     if kind is Kind.GRAPH:
@@ -185,7 +137,7 @@ def search(
         return (_search_below_graph if exhaustive else _walk)(index, asked, k, among)
     selector = among and among.selector
     if kind is Kind.LISTS:
-        probed = index.nlist if exhaustive else SIZES.probed
+        probed = index.nlist if exhaustive else vector_kinds.SIZES.probed
         parameters = faiss.SearchParametersIVF(sel=selector, nprobe=probed)
     else:
         parameters = faiss.SearchParameters(sel=selector)
@@ -198,7 +150,9 @@ def _walk(index: Index, asked: Vectors, k: int, among: Selection | None) -> list
     found: list[tuple[int, float]] = []
     for width in (k,) if among is None else (2 * k, 8 * k, 32 * k):
         # Twice as many are kept as are returned: the last of those kept are the ones missed.
-        parameters = faiss.SearchParametersHNSW(efSearch=max(SIZES.candidates, 2 * width))
+        parameters = faiss.SearchParametersHNSW(
+            efSearch=max(vector_kinds.SIZES.candidates, 2 * width)
+        )
         within = min(width, index.ntotal)
         hits = _hits(*index.search(asked, within, params=parameters))
         found = [hit for hit in hits if among is None or hit[0] in among][:k]

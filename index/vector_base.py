@@ -22,7 +22,8 @@ import numpy as np
 
 from index import faiss_types
 from index.errors import LibraryCorrupt
-from index.faiss_types import Index, Keys, Kind, Vectors
+from index.faiss_types import Index, Keys, Vectors
+from index.vector_kinds import Kind
 
 _HEADER = struct.Struct("<8s9q")
 """Magic; generation, dimension, kind, vectors when built, last key, bytes of the index, marked

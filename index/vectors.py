@@ -12,9 +12,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from index import faiss_types
-from index.faiss_types import Keys, Kind, Selection, Vectors
+from index import faiss_types, vector_kinds
+from index.faiss_types import Keys, Selection, Vectors
 from index.vector_base import VectorBase
+from index.vector_kinds import Kind
 
 _STALE = 5
 """Of one in so many changed, merge. Source: a graph finds as well with a fifth of it gone."""
@@ -60,7 +61,7 @@ class VectorIndex:
     @property
     def wants_merging(self) -> bool:
         """Whether so much has changed that searching, and catching up at open, gets slow."""
-        return self.changes > min(faiss_types.SIZES.fresh, self.base.index.ntotal // _STALE)
+        return self.changes > min(vector_kinds.SIZES.fresh, self.base.index.ntotal // _STALE)
 
     def __len__(self) -> int:
         return self.base.index.ntotal - len(self._gone) + self._fresh.ntotal

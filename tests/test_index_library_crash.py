@@ -24,13 +24,13 @@ from typing import Any
 import pytest
 from hash_embedder import HashEmbedder
 
-from index import database, faiss_types, vector_base
+from index import database, vector_base, vector_kinds
 from index.database import Database, Writer
 from index.derived import Derived
 from index.documents import Document
 from index.errors import LibraryBusy
-from index.faiss_types import Sizes
 from index.library import DiskLibrary, open_library
+from index.vector_kinds import Sizes
 from index.words import WordIndex
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL on Windows")
@@ -134,7 +134,7 @@ class Orders:
 
 def write_until_killed(folder: Path, first_step: int, orders: Orders, parent: Connection) -> None:
     """Take steps for ever, telling of each commit; at its stage, tell and wait for the end."""
-    faiss_types.SIZES = TINY
+    vector_kinds.SIZES = TINY
     _tell_commits(parent)
     if orders.stage:
         _stop_at(STAGES[orders.stage], orders.visits, parent)
@@ -269,7 +269,7 @@ def assert_whole(library: DiskLibrary, state: dict[str, str]) -> None:
 
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(faiss_types, "SIZES", TINY)
+    monkeypatch.setattr(vector_kinds, "SIZES", TINY)
 
 
 @pytest.fixture(scope="module")

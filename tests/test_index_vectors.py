@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from index import faiss_types, vector_base
+from index import vector_base, vector_kinds
 from index.errors import LibraryCorrupt
-from index.faiss_types import Kind, Sizes, chosen, sample_size
 from index.vector_base import VectorBase, writing_whole
+from index.vector_kinds import Kind, Sizes, chosen, sample_size
 from index.vectors import VectorIndex
 
 NONE = np.empty(0, np.int64)
@@ -29,7 +29,7 @@ FIRST_KEY = 1000
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(faiss_types, "SIZES", SMALL)
+    monkeypatch.setattr(vector_kinds, "SIZES", SMALL)
 
 
 @pytest.fixture(params=list(Kind), ids=lambda kind: kind.name)
