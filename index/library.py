@@ -6,7 +6,7 @@ import shlex
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -45,6 +45,7 @@ _DATABASE = "library.sqlite"
 
 _EMBED_AT_ONCE = 128
 _COMMIT_EVERY_S = 2.0
+_LOOK_UP_AT_ONCE = 1000
 _CACHED_QUESTIONS = 256
 
 
@@ -237,8 +238,7 @@ class DiskLibrary:
             LibraryError: the folder is read-only or full.
         """
         with self._writer():
-            rows = {row.id: row for row in self._database.rows()}
-            changed, unchanged = _changed(documents, rows)
+            changed, updated, unchanged = _changed(documents, self._database)
             passages = 0
             try:
                 for batch in _committable(_prepare(changed, self._embedder, progress)):
@@ -250,7 +250,6 @@ class DiskLibrary:
                     self._derived.save()
             finally:
                 self._derived.save()
-        updated = sum(document.id in rows for document in changed)
         return AddReport(len(changed) - updated, updated, unchanged, passages)
 
     def remove(self, ids: Sequence[str]) -> int:
@@ -532,26 +531,35 @@ def _rebuild_command(folder: Path, embedder: Embedder) -> str:
     return shlex.join(command)
 
 
-def _changed(documents: Iterable[Document], rows: Mapping[str, Row]) -> tuple[list[Document], int]:
-    """Return the documents that are new or differ from what is stored, and how many do not."""
+def _changed(documents: Iterable[Document], database: Database) -> tuple[list[Document], int, int]:
+    """Return the documents that are new or differ from what is stored.
+
+    With them, how many of them are stored already, and how many do not differ.
+    """
     changed: dict[str, Document] = {}
+    stored: set[str] = set()
     unchanged = 0
-    for document in documents:
-        known = changed.get(document.id) or rows.get(document.id)
-        if known and known.source != document.source:
-            raise DocumentError(
-                f"文档编号 {document.id} 有两个来源：{known.source} 与 {document.source}。"
-                "请给其中一个改名，或先用 wenju remove 移除旧的。",
-                f"The document id {document.id} has two sources: {known.source} and "
-                f"{document.source}. Rename one, or remove the old one with `wenju remove` first.",
-            )
-        row = rows.get(document.id)
-        if row and row.hash == content_hash(document):
-            unchanged += 1
-            changed.pop(document.id, None)
-        else:
-            changed[document.id] = document
-    return list(changed.values()), unchanged
+    left = iter(documents)
+    while page := list(islice(left, _LOOK_UP_AT_ONCE)):
+        rows = {row.id: row for row in database.rows([document.id for document in page])}
+        stored.update(rows)
+        for document in page:
+            known = changed.get(document.id) or rows.get(document.id)
+            if known and known.source != document.source:
+                raise DocumentError(
+                    f"文档编号 {document.id} 有两个来源：{known.source} 与 {document.source}。"
+                    "请给其中一个改名，或先用 wenju remove 移除旧的。",
+                    f"The document id {document.id} has two sources: {known.source} and "
+                    f"{document.source}. Rename one, or remove the old one with `wenju remove` "
+                    "first.",
+                )
+            row = rows.get(document.id)
+            if row and row.hash == content_hash(document):
+                unchanged += 1
+                changed.pop(document.id, None)
+            else:
+                changed[document.id] = document
+    return list(changed.values()), len(stored & changed.keys()), unchanged
 
 
 @dataclass(frozen=True, slots=True)

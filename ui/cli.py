@@ -448,7 +448,7 @@ def info(
         say("向量模型", "embedder"): say(
             f"{found.embedder}（{found.dimension} 维）", f"{found.embedder} ({found.dimension}-d)"
         ),
-        say("向量索引", "vector index"): _vector_index(found),
+        say("向量索引", "vector index"): vector_index_line(found),
         say("改动次数", "generation"): f"{found.generation:,}",
         say("占用磁盘", "on disk"): f"{found.bytes_on_disk / 1e6:,.1f} MB",
     }
@@ -456,7 +456,7 @@ def info(
     return ANSWERED
 
 
-def _vector_index(found: LibraryInfo) -> str:
+def vector_index_line(found: LibraryInfo) -> str:
     """Say which index is used, how big it is, and why that one."""
     flat, graph = SIZES.flat, SIZES.graph
     reasons = {
