@@ -81,8 +81,9 @@ class DocumentInfo:
 class LibraryInfo:
     """What a library holds and how: counts, embedder, index type, bytes on disk.
 
-    `vector_changes` counts the passages that came or went since the vector index was last
-    written: they are followed in memory, and merged into it when they get many.
+    `vector_bytes` is the file of the vector index, a part of them. `vector_changes` counts the
+    passages that came or went since it was written: they are followed in memory, and merged
+    into it when they get many.
     """
 
     location: str
@@ -91,10 +92,10 @@ class LibraryInfo:
     embedder: str
     dimension: int
     vector_index: str
-    vector_bytes: int
-    vector_changes: int
     generation: int
     bytes_on_disk: int
+    vector_bytes: int = 0
+    vector_changes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,10 +381,10 @@ class DiskLibrary:
             embedder=settings.embedder,
             dimension=settings.dimension,
             vector_index=vectors.name,
-            vector_bytes=self._derived.vectors_on_disk,
-            vector_changes=vectors.changes,
             generation=count_of(settings.generation),
             bytes_on_disk=sum(path.stat().st_size for path in files),
+            vector_bytes=self._derived.vectors_on_disk,
+            vector_changes=vectors.changes,
         )
 
     def rebuild(self, *, progress: Progress | None = None) -> None:

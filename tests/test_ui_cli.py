@@ -390,7 +390,8 @@ def test_a_library_is_rebuilt(home: Path, tmp_path: Path, capsys: Captured) -> N
             "HNSW32",
             90_000,
             7,
-            "HNSW32，2.5 MB（30,000 段以上，沿近邻图查找；减到 24,000 段换回）；另有 7 处改动在内存中",
+            "HNSW32，2.5 MB（30,000 段以上，沿近邻图查找；减到 24,000 段换回）"
+            "；另有 7 处改动在内存中",
         ),
         (
             "IVF4096,SQ8",
@@ -403,7 +404,7 @@ def test_a_library_is_rebuilt(home: Path, tmp_path: Path, capsys: Captured) -> N
 def test_info_says_which_vector_index_and_why(
     name: str, passages: int, changes: int, expected: str
 ) -> None:
-    found = LibraryInfo("库", 1, passages, "模型", 384, name, 2_500_000, changes, 1, 9_000_000)
+    found = LibraryInfo("库", 1, passages, "模型", 384, name, 1, 9_000_000, 2_500_000, changes)
     assert vector_index_line(found) == expected
 
 
