@@ -161,9 +161,10 @@ class Derived:
             kind = chosen(self._database.passage_count(), Kind.FLAT)
             vectors = VectorIndex(self._built(kind, generation))
         seen = vectors.generation
-        removed = [keys for _, keys in self._database.removed(seen, generation)]
-        added = self._unit_vectors(seen, generation)
-        vectors.change(np.concatenate([NO_KEYS, *removed]), added, generation)
+        if seen != generation:
+            removed = [keys for _, keys in self._database.removed(seen, generation)]
+            added = self._unit_vectors(seen, generation)
+            vectors.change(np.concatenate([NO_KEYS, *removed]), added, generation)
         self.vectors = vectors
 
     def _loaded(self, generation: int) -> VectorIndex | None:
@@ -175,6 +176,7 @@ class Derived:
         # Written over instead of replaced, a file takes from us what we have mapped of it.
         spoiled = bool(signature) and signature[:1] == self._adopted[:1]
         present = VectorIndex.empty(self._dimension) if spoiled else None
+        self._adopted = () if spoiled else self._adopted
         try:
             loaded = VectorIndex(VectorBase.load(self._file))
         except (OSError, LibraryCorrupt):
