@@ -315,13 +315,14 @@ class Database:
         """
         last = max(self._last_key(up_to), 0)
         wanted = count * last // max(self.passage_count(), 1)  # keys of removed ones are gaps
-        keys = np.unique(np.random.default_rng(0).integers(1, last + 1, wanted)).tolist()
+        chance = np.random.default_rng(0)
+        keys = 1 + np.sort(chance.choice(last, min(wanted, last), replace=False, shuffle=False))
         rows = [np.empty((0, dimension), np.float16)]
         for start in range(0, len(keys), _PAGE):
             found = self._all(
                 f"SELECT substr(embeddings, 1, {2 * dimension}) FROM passages"
                 " WHERE key IN (SELECT value FROM json_each(?))",
-                (_list(keys[start : start + _PAGE]),),
+                (_list(keys[start : start + _PAGE].tolist()),),
             )
             rows += [self._rows_of(vector, dimension) for (vector,) in found]
         return np.concatenate(rows)

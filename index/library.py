@@ -373,7 +373,6 @@ class DiskLibrary:
     def info(self) -> LibraryInfo:
         """Return what the library holds and how."""
         settings, vectors = self._database.settings(), self._derived.vectors
-        files = (path for path in self._folder.rglob("*") if path.is_file())
         return LibraryInfo(
             location=str(self._folder),
             documents=self._database.document_count(),
@@ -382,7 +381,7 @@ class DiskLibrary:
             dimension=settings.dimension,
             vector_index=vectors.name,
             generation=count_of(settings.generation),
-            bytes_on_disk=sum(path.stat().st_size for path in files),
+            bytes_on_disk=sum(map(_file_size, self._folder.rglob("*"))),
             vector_bytes=self._derived.vectors_on_disk,
             vector_changes=vectors.changes,
         )
@@ -639,6 +638,14 @@ def _start_over(database: Database, embedder: Embedder, progress: Progress | Non
         writer.start_over(embedder.name, embedder.dimension)
         for each in prepared:
             writer.put(each, added=added[each.document.id])
+
+
+def _file_size(path: Path) -> int:
+    """Return the bytes of a file, 0 for what is none, or is gone: a writer may be tidying up."""
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except FileNotFoundError:
+        return 0
 
 
 def _passage_keys(rows: Sequence[Row]) -> NDArray[np.int64]:
