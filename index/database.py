@@ -280,6 +280,9 @@ class Database:
         )
         return {key: self._rows_of(blob, dimension) for key, blob in found}
 
+    def document_count(self) -> int:
+        return self._all("SELECT count(*) FROM documents")[0][0]
+
     def passage_count(self) -> int:
         return self._all("SELECT coalesce(sum(passages), 0) FROM documents")[0][0]
 
@@ -304,6 +307,25 @@ class Database:
                 raise self._wrong_vectors()
             keys = np.array([key for key, _ in page], np.int64)
             yield keys, np.frombuffer(blob, np.float16).reshape(len(page), dimension)
+
+    def sampled_vectors(self, count: int, up_to: int, dimension: int) -> NDArray[np.float16]:
+        """Return the vectors of about so many passages, `(n, d) float16`, evenly from all.
+
+        The same of the same library each time.
+        """
+        last = max(self._last_key(up_to), 0)
+        wanted = count * last // max(self.passage_count(), 1)  # keys of removed ones are gaps
+        chance = np.random.default_rng(0)
+        keys = 1 + np.sort(chance.choice(last, min(wanted, last), replace=False, shuffle=False))
+        rows = [np.empty((0, dimension), np.float16)]
+        for start in range(0, len(keys), _PAGE):
+            found = self._all(
+                f"SELECT substr(embeddings, 1, {2 * dimension}) FROM passages"
+                " WHERE key IN (SELECT value FROM json_each(?))",
+                (_list(keys[start : start + _PAGE].tolist()),),
+            )
+            rows += [self._rows_of(vector, dimension) for (vector,) in found]
+        return np.concatenate(rows)
 
     def added_texts(self, after: int, up_to: int) -> Iterator[tuple[int, int, str]]:
         """Yield (passage key, document key, text) of what was added between two generations."""

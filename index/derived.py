@@ -1,9 +1,10 @@
 """Derived: the vector and word indexes of a library, kept in step with its database.
 
 Each carries the generation it reflects. What is behind catches up from the database, what is
-broken or of another epoch is made anew. Vectors are followed in memory, so any process can;
-the words on disk are for the holder of the writer's lock to change. Where nobody can write,
-a private copy of the words is used.
+broken or of another epoch is made anew. Vectors are followed in memory, so any process can,
+until the holder of the writer's lock puts a new file in the place of theirs, which all turn
+to. The words on disk are for that holder to change. Where nobody can write, a private copy of
+the words is used.
 """
 
 from __future__ import annotations
@@ -22,14 +23,15 @@ from numpy.typing import NDArray
 
 from index.database import Database, same_epoch, translated
 from index.errors import LibraryBusy, LibraryCorrupt, LibraryError
+from index.faiss_types import Keys, Vectors
+from index.vector_base import NO_KEYS, VectorBase
+from index.vector_kinds import Kind, chosen, sample_size
 from index.vectors import VectorIndex
 from index.words import WordIndex
 
 _LOCK = "library.lock"
 _VECTORS = "vectors.faiss"
 _WORDS = "words"
-
-_NO_KEYS = np.empty(0, np.int64)
 
 T = TypeVar("T")
 
@@ -67,8 +69,10 @@ class Derived:
         self._dimension = dimension
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._following = threading.Lock()
-        self._saved = -1
-        self.vectors = self._load_vectors()
+        self._file = folder / _VECTORS
+        self._adopted: tuple[int, ...] = ()
+        self._refused: tuple[tuple[int, ...], int] | None = None
+        self.vectors = VectorIndex.empty(dimension)
         self.words = self._open_words()
 
     def follow(self, generation: int, *, locked: bool = False) -> None:
@@ -79,9 +83,12 @@ class Derived:
         Raises:
             LibraryError: the database cannot be read, or the words cannot be written.
         """
-        if self.vectors.generation == self.words.generation == generation:
+        in_step = self.vectors.generation == self.words.generation == generation
+        if in_step and not self._is_replaced(generation):
             return
         with self._following:
+            # Another thread may have followed a later one meanwhile.
+            generation = self._database.settings().generation
             self._follow_vectors(generation)
             self._follow_words(generation, locked=locked)
 
@@ -98,20 +105,36 @@ class Derived:
                 self._replace_words(self.vectors.generation, locked=False)
             return question(self.words)
 
+    @property
+    def vectors_on_disk(self) -> int:
+        """How many bytes the file of the vectors takes."""
+        return self._file.stat().st_size if self._file.exists() else 0
+
     def save(self) -> None:
-        """Write the vectors to their file, for the next process to start from.
+        """Write the vectors to their file where that is due, of another type if need be.
+
+        The writer's lock must be held. Searches go on meanwhile.
 
         Raises:
             LibraryError: the folder is read-only or full.
         """
-        if self._saved != self.vectors.generation:
-            with translated(self._folder / _VECTORS):
-                self.vectors.save(self._folder / _VECTORS)
-            self._saved = self.vectors.generation
+        if not self._is_due():
+            return
+        vectors, kind = self.vectors, self._chosen()
+        if not vectors.wants_merging and kind is vectors.base.kind:
+            base = vectors.base
+        elif vectors.may_become(kind):
+            base = vectors.merged()
+        else:
+            base = self._built(kind, vectors.generation)
+        with translated(self._file):
+            base.save(self._file)
+        with self._following:
+            self._follow_vectors(vectors.generation)
 
     def save_if_free(self) -> None:
         """Write the vectors where that is due, and nobody else is writing, and we may."""
-        if self._saved != self.vectors.generation:
+        if self._is_due():
             with suppress(LibraryError), writer_lock(self._folder, 0):
                 self.save()
 
@@ -120,26 +143,74 @@ class Derived:
         if self._scratch:
             self._scratch.cleanup()
 
-    def _load_vectors(self) -> VectorIndex:
-        try:
-            vectors = VectorIndex.load(self._folder / _VECTORS)
-        except (OSError, LibraryCorrupt):
-            return VectorIndex(self._dimension)
-        if vectors.dimension != self._dimension:
-            return VectorIndex(self._dimension)
-        self._saved = vectors.generation
-        return vectors
+    def _is_due(self) -> bool:
+        vectors = self.vectors
+        return (
+            vectors.base.content is None
+            or vectors.wants_merging
+            or self._chosen() is not vectors.base.kind
+        )
+
+    def _chosen(self) -> Kind:
+        return chosen(len(self.vectors), self.vectors.base.kind)
 
     def _follow_vectors(self, generation: int) -> None:
-        if not _leads_to(self.vectors.generation, generation):
-            self.vectors = VectorIndex(self._dimension)
-        seen = self.vectors.generation
-        removed = [keys for _, keys in self._database.removed(seen, generation)]
-        added = (
-            (keys, unit(rows))
-            for keys, rows in self._database.added_vectors(seen, generation, self._dimension)
-        )
-        self.vectors.change(np.concatenate([_NO_KEYS, *removed]), added, generation)
+        loaded = self._loaded(generation)
+        vectors = self.vectors if loaded is None else loaded
+        if not _leads_to(vectors.generation, generation):
+            kind = chosen(self._database.passage_count(), Kind.FLAT)
+            vectors = VectorIndex(self._built(kind, generation))
+        seen = vectors.generation
+        if seen != generation:
+            removed = [keys for _, keys in self._database.removed(seen, generation)]
+            added = self._unit_vectors(seen, generation)
+            vectors.change(np.concatenate([NO_KEYS, *removed]), added, generation)
+        self.vectors = vectors
+
+    def _loaded(self, generation: int) -> VectorIndex | None:
+        """Return what lies in the file, if that is not known yet and of use."""
+        if not self._is_replaced(generation):
+            return None
+        signature = self._signature()
+        self._refused = signature, generation
+        # Written over instead of replaced, a file takes from us what we have mapped of it.
+        spoiled = bool(signature) and signature[:1] == self._adopted[:1]
+        present = VectorIndex.empty(self._dimension) if spoiled else None
+        self._adopted = () if spoiled else self._adopted
+        try:
+            loaded = VectorIndex(VectorBase.load(self._file))
+        except (OSError, LibraryCorrupt):
+            return present
+        base = self.vectors.base.generation
+        older = not spoiled and _leads_to(base, generation) and loaded.generation < base
+        unfit = loaded.dimension != self._dimension or not _leads_to(loaded.generation, generation)
+        if older or unfit:
+            return present
+        self._adopted = signature
+        return loaded
+
+    def _is_replaced(self, generation: int) -> bool:
+        """Tell whether another file of vectors than ours is there, which may be of use."""
+        signature = self._signature()
+        return signature != self._adopted and (signature, generation) != self._refused
+
+    def _signature(self) -> tuple[int, ...]:
+        """Return what tells the file from another in its place; nothing where there is none."""
+        try:
+            found = self._file.stat()
+        except OSError:
+            return ()
+        return found.st_ino, found.st_mtime_ns, found.st_size
+
+    def _built(self, kind: Kind, generation: int) -> VectorBase:
+        """Return all vectors of a generation, read from the database page by page."""
+        sample = self._database.sampled_vectors(sample_size(kind), generation, self._dimension)
+        pages = self._unit_vectors(-1, generation)
+        return VectorBase.build(kind, self._dimension, generation, pages, unit(sample))
+
+    def _unit_vectors(self, after: int, up_to: int) -> Iterator[tuple[Keys, Vectors]]:
+        for keys, rows in self._database.added_vectors(after, up_to, self._dimension):
+            yield keys, unit(rows)
 
     def _open_words(self) -> WordIndex:
         try:

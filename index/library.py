@@ -6,7 +6,7 @@ import shlex
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -45,6 +45,7 @@ _DATABASE = "library.sqlite"
 
 _EMBED_AT_ONCE = 128
 _COMMIT_EVERY_S = 2.0
+_LOOK_UP_AT_ONCE = 1000
 _CACHED_QUESTIONS = 256
 
 
@@ -78,7 +79,12 @@ class DocumentInfo:
 
 @dataclass(frozen=True, slots=True)
 class LibraryInfo:
-    """What a library holds and how: counts, embedder, index type, bytes on disk."""
+    """What a library holds and how: counts, embedder, index type, bytes on disk.
+
+    `vector_bytes` is the file of the vector index, a part of them. `vector_changes` counts the
+    passages that came or went since it was written: they are followed in memory, and merged
+    into it when they get many.
+    """
 
     location: str
     documents: int
@@ -88,6 +94,8 @@ class LibraryInfo:
     vector_index: str
     generation: int
     bytes_on_disk: int
+    vector_bytes: int = 0
+    vector_changes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,8 +239,7 @@ class DiskLibrary:
             LibraryError: the folder is read-only or full.
         """
         with self._writer():
-            rows = {row.id: row for row in self._database.rows()}
-            changed, unchanged = _changed(documents, rows)
+            changed, updated, unchanged = _changed(documents, self._database)
             passages = 0
             try:
                 for batch in _committable(_prepare(changed, self._embedder, progress)):
@@ -241,9 +248,9 @@ class DiskLibrary:
                             writer.put(prepared)
                     passages += sum(len(prepared.passages) for prepared in batch)
                     self._follow(locked=True)
+                    self._derived.save()
             finally:
                 self._derived.save()
-        updated = sum(document.id in rows for document in changed)
         return AddReport(len(changed) - updated, updated, unchanged, passages)
 
     def remove(self, ids: Sequence[str]) -> int:
@@ -365,17 +372,18 @@ class DiskLibrary:
 
     def info(self) -> LibraryInfo:
         """Return what the library holds and how."""
-        settings = self._database.settings()
-        files = (path for path in self._folder.rglob("*") if path.is_file())
+        settings, vectors = self._database.settings(), self._derived.vectors
         return LibraryInfo(
             location=str(self._folder),
-            documents=len(self._database.rows()),
+            documents=self._database.document_count(),
             passages=self._database.passage_count(),
             embedder=settings.embedder,
             dimension=settings.dimension,
-            vector_index=self._derived.vectors.kind,
+            vector_index=vectors.name,
             generation=count_of(settings.generation),
-            bytes_on_disk=sum(path.stat().st_size for path in files),
+            bytes_on_disk=sum(map(_file_size, self._folder.rglob("*"))),
+            vector_bytes=self._derived.vectors_on_disk,
+            vector_changes=vectors.changes,
         )
 
     def rebuild(self, *, progress: Progress | None = None) -> None:
@@ -523,26 +531,35 @@ def _rebuild_command(folder: Path, embedder: Embedder) -> str:
     return shlex.join(command)
 
 
-def _changed(documents: Iterable[Document], rows: Mapping[str, Row]) -> tuple[list[Document], int]:
-    """Return the documents that are new or differ from what is stored, and how many do not."""
+def _changed(documents: Iterable[Document], database: Database) -> tuple[list[Document], int, int]:
+    """Return the documents that are new or differ from what is stored.
+
+    With them, how many of them are stored already, and how many do not differ.
+    """
     changed: dict[str, Document] = {}
+    stored: set[str] = set()
     unchanged = 0
-    for document in documents:
-        known = changed.get(document.id) or rows.get(document.id)
-        if known and known.source != document.source:
-            raise DocumentError(
-                f"文档编号 {document.id} 有两个来源：{known.source} 与 {document.source}。"
-                "请给其中一个改名，或先用 wenju remove 移除旧的。",
-                f"The document id {document.id} has two sources: {known.source} and "
-                f"{document.source}. Rename one, or remove the old one with `wenju remove` first.",
-            )
-        row = rows.get(document.id)
-        if row and row.hash == content_hash(document):
-            unchanged += 1
-            changed.pop(document.id, None)
-        else:
-            changed[document.id] = document
-    return list(changed.values()), unchanged
+    left = iter(documents)
+    while page := list(islice(left, _LOOK_UP_AT_ONCE)):
+        rows = {row.id: row for row in database.rows([document.id for document in page])}
+        stored.update(rows)
+        for document in page:
+            known = changed.get(document.id) or rows.get(document.id)
+            if known and known.source != document.source:
+                raise DocumentError(
+                    f"文档编号 {document.id} 有两个来源：{known.source} 与 {document.source}。"
+                    "请给其中一个改名，或先用 wenju remove 移除旧的。",
+                    f"The document id {document.id} has two sources: {known.source} and "
+                    f"{document.source}. Rename one, or remove the old one with `wenju remove` "
+                    "first.",
+                )
+            row = rows.get(document.id)
+            if row and row.hash == content_hash(document):
+                unchanged += 1
+                changed.pop(document.id, None)
+            else:
+                changed[document.id] = document
+    return list(changed.values()), len(stored & changed.keys()), unchanged
 
 
 @dataclass(frozen=True, slots=True)
@@ -621,6 +638,14 @@ def _start_over(database: Database, embedder: Embedder, progress: Progress | Non
         writer.start_over(embedder.name, embedder.dimension)
         for each in prepared:
             writer.put(each, added=added[each.document.id])
+
+
+def _file_size(path: Path) -> int:
+    """Return the bytes of a file, 0 for what is none, or is gone: a writer may be tidying up."""
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except FileNotFoundError:
+        return 0
 
 
 def _passage_keys(rows: Sequence[Row]) -> NDArray[np.int64]:

@@ -1,162 +1,136 @@
-"""Vectors: exact search for the nearest passages, by FAISS, with a file to start from."""
+"""Vectors: the nearest passages to a question, by FAISS.
+
+An index is a large base that never changes, and what has changed since: a few fresh vectors,
+compared one by one, and the keys of those gone, which no search returns. Merging makes
+another base and leaves this one as it is, so those who search go on until it is swapped in.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import struct
 import threading
-import zlib
 from collections.abc import Iterable
-from pathlib import Path
 
-import faiss
 import numpy as np
-from numpy.typing import NDArray
 
-from index.errors import LibraryCorrupt
+from index import faiss_types, vector_kinds
+from index.faiss_types import Keys, Selection, Vectors
+from index.vector_base import VectorBase
+from index.vector_kinds import Kind
 
-Keys = NDArray[np.int64]
-
-_HEADER = struct.Struct("<8sqqI")
-"""Magic, generation, dimension, CRC-32; the index follows as FAISS serialises it."""
-_MAGIC = b"wenjuV1\n"
+_STALE = 5
+"""Of one in so many changed, merge. Source: a graph finds as well with a fifth of it gone."""
+_OUTGROWN = 2
+"""How many times its vectors lists may hold before their centres are trained anew."""
 
 
 class VectorIndex:
-    """Unit vectors by integer key, searched exactly by inner product.
+    """Unit vectors by integer key, searched by inner product.
 
-    `generation` is that of the library whose vectors these are; -1 for none yet. Several
-    threads may search while another changes it.
+    `generation` is that of the library whose vectors these are; -1 for none yet. A key is
+    greater than those added before it, and never given twice. Several threads may search
+    while another changes it.
     """
 
-    kind = "Flat"
-
-    def __init__(self, dimension: int) -> None:
-        self._index = faiss.IndexIDMap2(faiss.IndexFlatIP(dimension))
+    def __init__(self, base: VectorBase) -> None:
+        self.base = base
+        self.generation = base.generation
+        self._fresh = faiss_types.empty(Kind.FLAT, base.index.d)
+        self._gone = base.marked
         self._lock = threading.Lock()
-        self.generation = -1
+        self._known = self._selection(None, None)
+
+    @classmethod
+    def empty(cls, dimension: int) -> VectorIndex:
+        """Return an index of no vectors."""
+        return cls(VectorBase.build(Kind.FLAT, dimension, -1))
 
     @property
     def dimension(self) -> int:
-        return self._index.d
+        return self.base.index.d
+
+    @property
+    def name(self) -> str:
+        """The type of the base as FAISS calls it."""
+        return faiss_types.name(self.base.index, self.base.kind)
+
+    @property
+    def changes(self) -> int:
+        """How many vectors have come or gone since the base."""
+        return self._fresh.ntotal + len(self._gone) - len(self.base.marked)
+
+    @property
+    def wants_merging(self) -> bool:
+        """Whether so much has changed that searching, and catching up at open, gets slow."""
+        return self.changes > min(vector_kinds.SIZES.fresh, self.base.index.ntotal // _STALE)
 
     def __len__(self) -> int:
-        return self._index.ntotal
+        return self.base.index.ntotal - len(self._gone) + self._fresh.ntotal
 
-    def change(
-        self, removed: Keys, added: Iterable[tuple[Keys, NDArray[np.float32]]], generation: int
-    ) -> None:
-        """Remove and add vectors, in one step for those who search meanwhile.
-
-        Should it fail half-way, the index is left empty at generation -1.
+    def change(self, removed: Keys, added: Iterable[tuple[Keys, Vectors]], generation: int) -> None:
+        """Remove and add vectors, in one step for those who search meanwhile, or not at all.
 
         Args:
-            removed: keys; those that are not there are no error.
+            removed: keys; those that came and went since the base, unseen, are no error.
             added: pages of keys `(n,)`, not in the index yet, and unit vectors `(n, d) float32`.
             generation: what the index then reflects.
         """
+        pages = list(added)
+        gone = np.union1d(self._gone, removed[removed <= self.base.last_key])
         with self._lock:
-            try:
-                if len(removed):
-                    self._index.remove_ids(faiss.IDSelectorBatch(removed))
-                for keys, vectors in added:
-                    self._index.add_with_ids(np.ascontiguousarray(vectors, np.float32), keys)
-                self.generation = generation
-            except BaseException:
-                self._index.reset()
-                self.generation = -1
-                raise
+            faiss_types.remove(self._fresh, removed)
+            faiss_types.add(self._fresh, pages)
+            self._gone = gone
+            self._known = self._selection(None, None)
+            self.generation = generation
 
     def search(
-        self,
-        question: NDArray[np.float32],
-        k: int,
-        *,
-        allow: Keys | None = None,
-        deny: Keys | None = None,
+        self, question: Vectors, k: int, *, allow: Keys | None = None, deny: Keys | None = None
     ) -> list[tuple[int, float]]:
         """Return the best `k` as (key, cosine in [-1, 1]), best first.
 
-        Only of the keys `allow` if given, never of the keys `deny`.
+        Only of the keys `allow` if given, never of the keys `deny`. Types that are not exact
+        may miss some of the best, unless `allow` is given, and lists keep vectors rounded.
         """
         with self._lock:
-            # One question is quickest on one thread: several wait for each other, 23 ms instead
-            # of 1.6 for 25,000 vectors beside busy processes. The setting is each thread's own.
-            faiss.omp_set_num_threads(1)
-            scores, keys = self._index.search(
-                np.ascontiguousarray(question[None], np.float32),
-                max(1, min(k, len(self))),
-                params=_parameters(allow, deny),
+            base, within = self.base, max(1, min(k, len(self)))
+            enough = min(within, base.index.ntotal - len(self._gone))
+            unfiltered = allow is None and deny is None
+            among = self._known if unfiltered else self._selection(allow, deny)
+            found = faiss_types.search(self._fresh, Kind.FLAT, question, within, among)
+
+        def old(*, exhaustive: bool) -> list[tuple[int, float]]:
+            return faiss_types.search(
+                base.index, base.kind, question, within, among, exhaustive=exhaustive
             )
-        found = zip(keys[0].tolist(), np.clip(scores[0], -1, 1).tolist(), strict=True)
-        return [(key, score) for key, score in found if key >= 0]
 
-    def save(self, path: Path) -> None:
-        """Write the index to a file, which holds the old one or the new one at any instant.
+        near = old(exhaustive=allow is not None)
+        # What lies near may be all unwanted, or gone: then look everywhere.
+        if len(near) < enough and base.kind is not Kind.FLAT:
+            near = old(exhaustive=True)
+        return sorted([*found, *near], key=lambda hit: (-hit[1], hit[0]))[:k]
 
-        Raises:
-            OSError: it cannot be written.
-        """
+    def may_become(self, kind: Kind) -> bool:
+        """Tell whether `merged` makes a good base of that type, else one is to be built anew."""
+        base = self.base
+        worn = base.kind is Kind.GRAPH and len(self._gone) * _STALE > base.index.ntotal
+        outgrown = base.kind is Kind.LISTS and len(self) > _OUTGROWN * base.built_of
+        return kind is base.kind and not worn and not outgrown
+
+    def merged(self) -> VectorBase:
+        """Return another base of the same type with all changes in it."""
         with self._lock:
-            body = faiss.serialize_index(self._index).tobytes()
-            header = _header(self.generation, self.dimension, body)
-        write_whole(path, [header, body])
+            keys = faiss_types.keys_of(self._fresh)
+            vectors = faiss_types.vectors_of(self._fresh)
+            gone, generation = self._gone, self.generation
+        return self.base.changed(gone, keys, vectors, generation)
 
-    @classmethod
-    def load(cls, path: Path) -> VectorIndex:
-        """Read what `save` wrote.
-
-        Raises:
-            FileNotFoundError: there is no such file.
-            LibraryCorrupt: the file is damaged or not ours.
-        """
-        content = memoryview(path.read_bytes())
-        header, body = content[: _HEADER.size], content[_HEADER.size :]
-        _, generation, dimension, _ = _HEADER.unpack(bytes(header).ljust(_HEADER.size, b"\0"))
-        if header != _header(generation, dimension, body):
-            raise LibraryCorrupt(
-                f"向量文件 {path} 已损坏。请运行 wenju rebuild 重建。",
-                f"The vector file {path} is damaged. Run `wenju rebuild` to make it anew.",
-            )
-        loaded = cls(dimension)
-        loaded._index = faiss.deserialize_index(np.frombuffer(body, np.uint8))
-        loaded.generation = generation
-        return loaded
-
-
-def _header(generation: int, dimension: int, body: bytes | memoryview) -> bytes:
-    checksum = zlib.crc32(body, zlib.crc32(struct.pack("<qq", generation, dimension)))
-    return _HEADER.pack(_MAGIC, generation, dimension, checksum)
-
-
-def write_whole(path: Path, chunks: Iterable[bytes]) -> None:
-    """Write a file aside and put it in its place in one step.
-
-    Raises:
-        OSError: it cannot be written; the file is as it was.
-    """
-    aside = path.with_name(path.name + ".new")
-    try:
-        with aside.open("wb") as file:
-            for chunk in chunks:
-                file.write(chunk)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            aside.unlink()
-        raise
-
-
-def _parameters(allow: Keys | None, deny: Keys | None) -> faiss.SearchParameters:
-    """Return what tells FAISS which keys to look at."""
-    parameters = faiss.SearchParameters()
-    allowed = None if allow is None else faiss.IDSelectorBatch(allow)
-    kept = None if deny is None else faiss.IDSelectorNot(faiss.IDSelectorBatch(deny))
-    if allowed and kept:
-        parameters.sel = faiss.IDSelectorAnd(allowed, kept)
-    elif allowed or kept:
-        parameters.sel = allowed or kept
-    return parameters
+    def _selection(self, allow: Keys | None, deny: Keys | None) -> Selection | None:
+        """Return which keys to look at, None for all."""
+        if allow is None and deny is None and not len(self._gone):
+            return None
+        fresh = faiss_types.keys_of(self._fresh)
+        wanted = np.full(1 + max(self.base.last_key, *fresh[-1:], -1), allow is None)
+        for keys, want in ((allow, True), (deny, False), (self._gone, False)):
+            if keys is not None:
+                wanted[keys[keys < len(wanted)]] = want
+        return Selection(wanted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -23,6 +24,7 @@ _HAN_RUN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000
 _TOKENIZER = "blanks"
 _HEAP_BYTES = 64_000_000
 _FOOTER_MAGIC = (1337).to_bytes(4, "little")
+_PIECE = 2**22
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,16 +304,23 @@ def _check_sums(folder: Path) -> None:
 
 def _check_sum(path: Path) -> None:
     """Check one file: its body, a JSON footer, the footer's length and a magic number."""
-    data = memoryview(path.read_bytes())
-    length = int.from_bytes(data[-8:-4], "little")
-    end = len(data) - 8 - length
-    if data[-4:] != _FOOTER_MAGIC or end < 0:
-        raise _unusable(path, "文件不完整", "the file is cut short")
-    try:
-        expected = json.loads(bytes(data[end:-8]))["crc"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise _unusable(path, "文件的结尾已损坏", "the file's end is damaged") from error
-    if expected != crc32(data[:end]):
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 8))
+        end = file.read(8)
+        body = size - 8 - int.from_bytes(end[:4], "little")
+        if end[4:] != _FOOTER_MAGIC or body < 0:
+            raise _unusable(path, "文件不完整", "the file is cut short")
+        file.seek(body)
+        try:
+            expected = json.loads(file.read()[:-8])["crc"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise _unusable(path, "文件的结尾已损坏", "the file's end is damaged") from error
+        file.seek(0)
+        checksum = 0
+        for start in range(0, body, _PIECE):
+            checksum = crc32(file.read(min(_PIECE, body - start)), checksum)
+    if expected != checksum:
         raise _unusable(path, "校验和不符", "its checksum is wrong")
 
 

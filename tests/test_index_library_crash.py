@@ -24,12 +24,13 @@ from typing import Any
 import pytest
 from hash_embedder import HashEmbedder
 
-from index import database, vectors
+from index import database, vector_base, vector_kinds
 from index.database import Database, Writer
 from index.derived import Derived
 from index.documents import Document
 from index.errors import LibraryBusy
 from index.library import DiskLibrary, open_library
+from index.vector_kinds import Sizes
 from index.words import WordIndex
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL on Windows")
@@ -37,6 +38,9 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL on 
 # Forked from a process that has the libraries loaded, a child is at work in a moment.
 CHILDREN = multiprocessing.get_context("forkserver" if os.name != "nt" else "spawn")
 CHILDREN.set_forkserver_preload(["faiss", "filelock", "numpy", "opencc", "rjieba", "tantivy"])
+
+# All types of vector index for tens of passages, each change merged.
+TINY = Sizes(flat=20, graph=40, lists=2, probed=2, fresh=1)
 
 Stage = tuple[object, str, str]
 
@@ -49,9 +53,10 @@ WRITING: dict[str, Stage] = {
     "the vectors follow": (Derived, "_follow_vectors", "after"),
     "words are added, not committed": (WordIndex, "add", "after"),
     "words are committed": (WordIndex, "commit", "after"),
-    "the vector file is about to be written": (vectors, "write_whole", "before"),
+    "the vector file is about to be written": (vector_base, "writing_whole", "before"),
     "the vector file is written aside": (os, "replace", "before"),
     "the vector file is in place": (os, "replace", "after"),
+    "vectors of another type are built": (Derived, "_built", "after"),
     "a rebuild has emptied the tables": (Writer, "start_over", "after"),
     "words of an old epoch are cleared": (WordIndex, "clear", "after"),
 }
@@ -62,7 +67,7 @@ CREATING: dict[str, Stage] = {
     "the tables are committed": (Database, "create", "after"),
     "there are no words yet": (WordIndex, "__init__", "before"),
     "there are empty words": (WordIndex, "__init__", "after"),
-    "there is no vector file yet": (vectors, "write_whole", "before"),
+    "there is no vector file yet": (vector_base, "writing_whole", "before"),
     "the empty vector file is in place": (os, "replace", "after"),
 }
 
@@ -129,6 +134,7 @@ class Orders:
 
 def write_until_killed(folder: Path, first_step: int, orders: Orders, parent: Connection) -> None:
     """Take steps for ever, telling of each commit; at its stage, tell and wait for the end."""
+    vector_kinds.SIZES = TINY
     _tell_commits(parent)
     if orders.stage:
         _stop_at(STAGES[orders.stage], orders.visits, parent)
@@ -259,6 +265,11 @@ def assert_whole(library: DiskLibrary, state: dict[str, str]) -> None:
         code = text.split("编号")[1][:5]
         found = {hit.passage.document_id for hit in library.search(code, 6, mode="lexical")}
         assert document_id in found
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vector_kinds, "SIZES", TINY)
 
 
 @pytest.fixture(scope="module")

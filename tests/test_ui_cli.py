@@ -18,8 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from index.embedder import DEFAULT_EMBEDDER
+from index.library import LibraryInfo
 from rag.answer import Chatbot
-from ui.cli import ANSWERED, FAILED, REFUSED, WRONG_USE, run
+from ui.cli import ANSWERED, FAILED, REFUSED, WRONG_USE, run, vector_index_line
 from ui.evaluation import read_minimums
 from ui.feedback import save_feedback
 
@@ -381,6 +382,32 @@ def test_a_library_is_rebuilt(home: Path, tmp_path: Path, capsys: Captured) -> N
     assert run(["info", "--json", *library]) == ANSWERED
     assert json.loads(capsys.readouterr().out).keys() == rebuilt.keys()
     assert (rebuilt["documents"], rebuilt["passages"]) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "passages", "changes", "expected"),
+    [
+        ("Flat", 12, 0, "Flat，2.5 MB（30,000 段以内，逐一比较）"),
+        (
+            "HNSW32",
+            90_000,
+            7,
+            "HNSW32，2.5 MB（30,000 段以上，沿近邻图查找；减到 24,000 段换回）"
+            "；另有 7 处改动在内存中",
+        ),
+        (
+            "IVF4096,SQ8",
+            900_000,
+            0,
+            "IVF4096,SQ8，2.5 MB（500,000 段以上，压缩分组，查最近的几组；减到 400,000 段换回）",
+        ),
+    ],
+)
+def test_info_says_which_vector_index_and_why(
+    name: str, passages: int, changes: int, expected: str
+) -> None:
+    found = LibraryInfo("库", 1, passages, "模型", 384, name, 1, 9_000_000, 2_500_000, changes)
+    assert vector_index_line(found) == expected
 
 
 def test_there_must_be_something_to_rebuild(new_home: Path, capsys: Captured) -> None:

@@ -19,7 +19,8 @@ from typer.exceptions import TyperException
 
 from index.documents import READABLE, READABLE_ENGLISH, Document, read_documents
 from index.errors import DocumentError, IndexingError
-from index.library import AddReport, rebuild_library
+from index.library import AddReport, LibraryInfo, rebuild_library
+from index.vector_kinds import SHRUNK, SIZES
 from rag.answer import Chatbot
 from rag.default_library import default_folder, settings_embedder
 from rag.errors import QuestionError, RagError, SettingsError
@@ -447,12 +448,40 @@ def info(
         say("向量模型", "embedder"): say(
             f"{found.embedder}（{found.dimension} 维）", f"{found.embedder} ({found.dimension}-d)"
         ),
-        say("向量索引", "vector index"): found.vector_index,
+        say("向量索引", "vector index"): vector_index_line(found),
         say("改动次数", "generation"): f"{found.generation:,}",
         say("占用磁盘", "on disk"): f"{found.bytes_on_disk / 1e6:,.1f} MB",
     }
     stdout().print(table(("", ""), list(lines.items())))
     return ANSWERED
+
+
+def vector_index_line(found: LibraryInfo) -> str:
+    """Say which index is used, how big it is, and why that one."""
+    flat, graph = SIZES.flat, SIZES.graph
+    reasons = {
+        "Flat": say(
+            f"{flat:,} 段以内，逐一比较", f"up to {flat:,} passages, compares with every one"
+        ),
+        "HNSW": say(
+            f"{flat:,} 段以上，沿近邻图查找；减到 {SHRUNK * flat:,.0f} 段换回",
+            f"above {flat:,} passages, walks a graph; given up at {SHRUNK * flat:,.0f}",
+        ),
+        "IVF": say(
+            f"{graph:,} 段以上，压缩分组，查最近的几组；减到 {SHRUNK * graph:,.0f} 段换回",
+            f"above {graph:,} passages, looks into the nearest lists of rounded vectors; "
+            f"given up at {SHRUNK * graph:,.0f}",
+        ),
+    }
+    why = next(why for name, why in reasons.items() if found.vector_index.startswith(name))
+    size = f"{found.vector_bytes / 1e6:,.1f} MB"
+    changes = say(
+        f"；另有 {found.vector_changes:,} 处改动在内存中",
+        f"; {found.vector_changes:,} changes beside it in memory",
+    )
+    return say(
+        f"{found.vector_index}，{size}（{why}）", f"{found.vector_index}, {size} ({why})"
+    ) + (changes if found.vector_changes else "")
 
 
 app.command(
