@@ -16,23 +16,23 @@ as failed. Tables and plots are made from the JSON by `python -m benchmarks.peer
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import platform
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 
 from benchmarks.peers.process import ROOT, Running, System, SystemFailed, disk_mb, install
 from benchmarks.peers.scoring import Row, score_answer, score_chunks
-from index.documents import read_documents
 from rag.default_library import SEED_ID, seed_document
 from rag.questions import Question, read_questions, read_squad, sample_questions
 
@@ -199,15 +199,21 @@ def news_documents(news: Path, count: int) -> Documents:
     Raises:
         SystemExit: the file holds fewer.
     """
-    ours = {each.id: each.text for each in read_documents(NEWS / "articles.jsonl")}
-    wanted = count + len(ours)
-    for each in read_documents(news):
-        if len(ours) == wanted:
+    found = {each["id"]: each["text"] for each in _articles(NEWS / "articles.jsonl")}
+    wanted = count + len(found)
+    for each in _articles(news):
+        if len(found) == wanted:
             break
-        ours.setdefault(each.id, each.text)
-    if len(ours) < wanted:
+        found.setdefault(each["id"], each["text"])
+    if len(found) < wanted:
         raise SystemExit(f"{news} 没有 {count} 篇。It does not hold {count} articles.")
-    return [{"id": name, "text": text} for name, text in ours.items()]
+    return [{"id": name, "text": text} for name, text in found.items()]
+
+
+def _articles(file: Path) -> Iterator[dict[str, str]]:
+    opened: Callable[..., TextIO] = gzip.open if file.suffix == ".gz" else open
+    with opened(file, "rt", encoding="utf-8") as lines:
+        yield from map(json.loads, lines)
 
 
 def measured(setting: Setting, system: System) -> tuple[Measured, dict[str, Any]]:
