@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from benchmarks.peers.report import main as report
-from benchmarks.peers.report import median_and_ratio, mrr, refusal_auroc, share
+from benchmarks.peers.report import median_and_ratio, mrr, quantile, refusal_auroc, share
 from benchmarks.peers.scoring import score_answer, score_chunks
 from rag.questions import Question
 
@@ -154,6 +154,15 @@ def test_a_stage_that_failed_is_told() -> None:
     rows = [{"system": "other", "stage": "cold", "run": 0, "failed": "it broke"}]
     said = median_and_ratio({"timings": rows}, "other", "cold", lambda row: row["wall_s"])
     assert said == "失败 failed"
+
+
+def test_a_question_that_failed_never_ends() -> None:
+    row = {"system": "other", "stage": "latency", "run": 0, "retrieve_1": [0.001, 0.002, None]}
+    found = {"timings": [row]}
+    assert median_and_ratio(found, "other", "latency", quantile("retrieve_1", 0.5)) == "2.00"
+    assert (
+        median_and_ratio(found, "other", "latency", quantile("retrieve_1", 0.95)) == "失败 failed"
+    )
 
 
 def test_ratios_are_taken_pair_by_pair() -> None:

@@ -11,6 +11,7 @@ import json
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
+from math import isinf
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -49,12 +50,14 @@ def median_and_ratio(results: Results, system: str, stage: str, of: Callable[[Ro
         return "–"
     if any("failed" in row for row in rows.values()):
         return FAILED
-    middle = _number(statistics.median(map(of, rows.values())))
+    middle = statistics.median(map(of, rows.values()))
+    if isinf(middle):
+        return FAILED
     ours = timings(results, OURS, stage)
     pairs = [(rows[run], ours[run]) for run in rows if "failed" not in ours.get(run, {"failed": 1})]
     if system == OURS or not pairs or not all(of(our) for _, our in pairs):
-        return middle
-    return f"{middle}（{statistics.median(of(row) / of(our) for row, our in pairs):.2f}×）"
+        return _number(middle)
+    return f"{_number(middle)}（{statistics.median(of(row) / of(our) for row, our in pairs):.2f}×）"
 
 
 def field(name: str) -> Callable[[Row], float]:
@@ -63,7 +66,7 @@ def field(name: str) -> Callable[[Row], float]:
 
 
 def quantile(name: str, q: float) -> Callable[[Row], float]:
-    """Return what reads a quantile of a field of seconds, in ms; a failed question is infinite."""
+    """Return what reads a quantile of a field of seconds, in ms; a failed question never ends."""
 
     def read(row: Row) -> float:
         times = sorted(float("inf") if each is None else each for each in row[name])
@@ -231,6 +234,9 @@ def page(results: Results) -> str:
         f"每个系统 {sizes['threads']} 线程 threads，计时 {sizes['runs']} 次取中位数 runs, medians。"
         "括号里是与 wenju 之比，逐次相比再取中位数。In brackets the median ratio to wenju, "
         "run by run.",
+        "",
+        "不给回答的系统，量到检索出段落为止；wenju 量到答完。What gives no answers is timed to its "
+        "chunks, wenju to its answer.",
         "",
         f"同一组 e5-small 权重（wenju 用它的 int8 版），各家分段约 {sizes['chunk']} 字。"
         f"The same e5-small weights for all, wenju's in int8; chunks of about "

@@ -286,7 +286,7 @@ def main(
     }  # fmt: skip
 
     def keep() -> None:
-        out.write_text(json.dumps(results, ensure_ascii=False, indent=1), "utf-8")
+        out.write_text(json.dumps(results, ensure_ascii=False), "utf-8")
 
     articles = news_documents(news, documents)
     seed = [{"id": SEED_ID, "text": seed_document().text}]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from txtai import Embeddings
@@ -21,6 +22,8 @@ CANNOT = {
 }
 _WORDS = {"ngrams": {"ngrams": 2, "nmin": 1, "nmax": 2}}
 _STATE: dict[str, Any] = {}
+_SEARCHING = Lock()
+"""All searches share one cursor of SQLite, and without it they fail beside each other."""
 
 
 def set_up(folder: str, model: str, chunk: int) -> None:
@@ -53,9 +56,11 @@ def index(documents: list[dict[str, str]]) -> None:
 
 def retrieve(question: str, k: int = 10) -> list[dict[str, Any]]:
     """Return the best chunks of the hybrid search."""
+    with _SEARCHING:
+        found = _STATE["embeddings"].search(question, k)
     return [
         {"document": json.loads(each["id"])[0], "text": each["text"], "start": None}
-        for each in _STATE["embeddings"].search(question, k)
+        for each in found
     ]
 
 
