@@ -1,0 +1,206 @@
+"""The benchmark of peers runs every stage over tiny systems, and its report says what they did."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from benchmarks.peers.report import main as report
+from benchmarks.peers.report import median_and_ratio, mrr, quantile, refusal_auroc, share
+from benchmarks.peers.scoring import score_answer, score_chunks
+from rag.questions import Question
+
+ROOT = Path(__file__).parent.parent
+NEWS = ROOT / "seeds" / "news" / "articles.jsonl"
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="it needs Linux")
+
+# Finds documents by the characters that they share with the question.
+SYSTEM = """
+import json
+from pathlib import Path
+
+PACKAGES = ("pip",)
+CANNOT = {cannot}
+STATE = {{}}
+
+
+def set_up(folder, model, chunk):
+    STATE["file"] = Path(folder) / "index.json"
+    if STATE["file"].exists():
+        STATE["documents"] = json.loads(STATE["file"].read_text("utf-8"))
+
+
+def index(documents):
+    print("what a system prints is no reply")
+    STATE["file"].parent.mkdir(parents=True)
+    STATE["file"].write_text(json.dumps(documents), "utf-8")
+    STATE["documents"] = documents
+
+
+def retrieve(question, k=10):
+    if {breaks!r} in question:
+        raise ValueError("it broke")
+    best = sorted(STATE["documents"], key=lambda each: -len(set(question) & set(each["text"])))
+    return [{{"document": each["id"], "text": each["text"], "start": 0}} for each in best[:k]]
+
+
+def answer(question, hidden=None):
+    if CANNOT:
+        return None
+    best = [each for each in retrieve(question) if each["document"] not in (hidden or [])][0]
+    share = len(set(question) & set(best["text"])) / len(set(question))
+    citation = {{"document": best["document"], "start": 0, "text": best["text"][:2]}}
+    return {{"text": best["text"][:2], "confidence": share, "citations": [citation],
+            "chunks": retrieve(question)}}
+
+
+def tear_down():
+    STATE.clear()
+"""
+
+PARAGRAPHS = {
+    "a": ("黄山位于安徽省南部。", "安徽省南部有什么山？", "黄山"),
+    "b": ("长江流经上海市。", "流经上海市的是什么？", "长江"),
+    "c": ("故宫在北京市中心。", "北京市中心有什么？", "故宫"),
+    "d": ("泰山是五岳之首。", "五岳之首是什么？", "泰山"),
+}
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str]:
+    """What a run of two tiny systems gave, the second of which breaks on one question."""
+    folder = tmp_path_factory.mktemp("peers")
+    none = {"answer": "没有", "refusal": "没有", "citations": "没有"}
+    (folder / "wenju.py").write_text(SYSTEM.format(cannot={}, breaks="无此"), "utf-8")
+    (folder / "other.py").write_text(SYSTEM.format(cannot=none, breaks="五岳"), "utf-8")
+    paragraphs = [
+        {
+            "id": name,
+            "context": text,
+            "qas": [{"id": f"{name}?", "question": asked, "answers": [{"text": answer}]}],
+        }
+        for name, (text, asked, answer) in PARAGRAPHS.items()
+    ]
+    squad = folder / "small" / "dev.json"
+    squad.parent.mkdir()
+    squad.write_text(json.dumps({"data": [{"paragraphs": paragraphs}]}), "utf-8")
+    more = folder / "news.jsonl"
+    more.write_text(
+        '{"id": "x", "text": "又一篇新闻。"}\n{"id": "y", "text": "再一篇。"}\n', "utf-8"
+    )
+    out = folder / "results.json"
+    options = {
+        "--work": folder / "work", "--model": folder, "--news": more, "--documents": 1,
+        "--squad": squad, "--questions": 4, "--runs": 2, "--json": out, "--threads": 1,
+    }  # fmt: skip
+    command = [sys.executable, "-m", "benchmarks.peers", folder / "wenju.py", folder / "other.py"]
+    command += [str(part) for pair in options.items() for part in pair]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    report(out)
+    for plot in ("time.svg", "retrieval.svg"):
+        ElementTree.parse(folder / plot)
+    return json.loads(out.read_text("utf-8")), (folder / "RESULTS.md").read_text("utf-8")
+
+
+def test_every_stage_of_every_run_is_there(results: tuple[dict[str, Any], str]) -> None:
+    found, _ = results
+    told = {(row["stage"], row["run"], row["system"]) for row in found["timings"]}
+    stages = ("first", "cold", "index", "latency")
+    assert told == {(s, r, n) for s in stages for r in (0, 1) for n in ("wenju", "other")}
+    assert not any("failed" in row for row in found["timings"])
+    order = [row["system"] for row in found["timings"] if row["stage"] == "cold"]
+    assert order == ["wenju", "other", "other", "wenju"]
+    for row in found["timings"]:
+        assert 1 < row["peak_mb"] < 1000
+        if row["stage"] == "first":
+            assert row["cpu_s"] > 0
+            assert row["wall_s"] > 0
+    (latency, _) = (
+        r for r in found["timings"] if (r["stage"], r["system"]) == ("latency", "wenju")
+    )
+    assert len(latency["retrieve_16"]) == len(latency["answer_1"]) == 50
+
+
+def test_a_question_that_breaks_a_system_counts_as_wrong(
+    results: tuple[dict[str, Any], str],
+) -> None:
+    found, _ = results
+    ours, other = (found["quality"]["small"][name]["rows"] for name in ("wenju", "other"))
+    assert share(ours, "retrieve", "document", 1) == share(ours, "retrieve", "evidence", 1) == 1.0
+    assert [row["id"] for row in other if row["failed"]] == ["d?"]
+    assert len(other) == 4
+    assert share(other, "retrieve", "evidence", 1) == mrr(other, "retrieve", "evidence") == 0.75
+    assert all(row["answer"]["em"] == 1.0 for row in ours)
+    assert refusal_auroc(ours) == 1.0
+    assert ["answer" in row for row in other] == [False] * 4
+
+
+def test_the_report_says_what_a_system_cannot_do(results: tuple[dict[str, Any], str]) -> None:
+    found, page = results
+    assert "| other | 没有 |" in page
+    assert "| wenju | 1.000 | 1.000 | 1.000 |" in page
+    ratio = median_and_ratio(found, "other", "cold", lambda row: row["wall_s"])
+    assert ratio in page
+    assert ratio.endswith("×）")
+
+
+def test_a_stage_that_failed_is_told() -> None:
+    rows = [{"system": "other", "stage": "cold", "run": 0, "failed": "it broke"}]
+    said = median_and_ratio({"timings": rows}, "other", "cold", lambda row: row["wall_s"])
+    assert said == "失败 failed"
+
+
+def test_a_question_that_failed_never_ends() -> None:
+    row = {"system": "other", "stage": "latency", "run": 0, "retrieve_1": [0.001, 0.002, None]}
+    found = {"timings": [row]}
+    assert median_and_ratio(found, "other", "latency", quantile("retrieve_1", 0.5)) == "2.00"
+    assert (
+        median_and_ratio(found, "other", "latency", quantile("retrieve_1", 0.95)) == "失败 failed"
+    )
+
+
+def test_ratios_are_taken_pair_by_pair() -> None:
+    figures = {"wenju": (1.0, 2.0, 4.0), "other": (2.0, 2.0, 20.0)}
+    rows = [
+        {"system": name, "stage": "cold", "run": run, "wall_s": seconds}
+        for name, times in figures.items()
+        for run, seconds in enumerate(times)
+    ]
+    said = median_and_ratio({"timings": rows}, "other", "cold", lambda row: row["wall_s"])
+    assert said == "2.00（2.00×）"
+
+
+QUESTION = Question(id="q", question="?", answers=("5 月", "五月"), document_id="d")
+
+
+def test_evidence_is_the_answer_in_a_chunk_of_the_right_document() -> None:
+    text = "会议在5月举行。"
+    chunks = [
+        {"document": "x", "text": "会议在5月举行。", "start": 0},
+        {"document": "d", "text": "会议", "start": 0},
+        {"document": "d", "text": "在5月", "start": 1},
+    ]
+    row = score_chunks(chunks, QUESTION, text)
+    assert (row["document"], row["evidence"], row["chars"]) == (2, 3, 8 + 2 + 3)
+    assert row["verbatim"] == (1, 2)
+    nothing = score_chunks([], QUESTION, text)
+    assert (nothing["document"], nothing["evidence"], nothing["chars"]) == (None, None, None)
+
+
+def test_an_answer_that_failed_scores_nothing() -> None:
+    assert set(score_answer(None, QUESTION, "五月").values()) == {0.0}
+
+
+@pytest.mark.parametrize("name", ["nothing", "nothing.py"])
+def test_a_system_that_is_not_there_is_told(tmp_path: Path, name: str) -> None:
+    options = ["--work", tmp_path, "--model", tmp_path, "--news", NEWS, "--json", tmp_path / "o"]
+    command = [sys.executable, "-m", "benchmarks.peers", name, *map(str, options)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "没有系统 nothing" in done.stderr
