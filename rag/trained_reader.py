@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,15 +38,19 @@ _WHOLE = frozenset(("Q", "T", "nr", "nz"))
 
 _WORDS = re.compile(r"\s*[a-z]+|\s*[^a-z\s]")
 
-_START, _PADDING, _END, _UNKNOWN = range(4)
+_START, _, _END, _UNKNOWN = range(4)
 _BLANK = "▁"
 _MAX_TOKENS = 320
 _MAX_QUESTION = 80
 _MAX_HEADING = 40
 _MAX_ANSWER = 80
-_THREADS = 2
+_AT_ONCE = min(8, os.cpu_count() or 1)
+_KEPT = 256
+"""How many windows' logits are kept: a question that is read further, or again, has them."""
 
 Floats = NDArray[np.float32]
+Logits = tuple[Floats, Floats]
+"""The start and end logits of a window's tokens, `(tokens,)` each."""
 
 
 class Weights(NamedTuple):
@@ -67,7 +73,7 @@ class _Window(NamedTuple):
 
     hit: Hit
     folded: Folded
-    ids: list[int]
+    ids: tuple[int, ...]
     first: int
 
 
@@ -91,6 +97,9 @@ class TrainedReader:
             ReaderError: the model is missing or broken, or onnxruntime cannot be imported.
         """
         self._session, self._ids, self._pieces = _load()
+        # Each window alone, on one thread: in one padded batch they take twice the CPU time.
+        self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="wenju-reader")
+        self._logits = lru_cache(_KEPT)(self._run)
         self._scorer = SpanScorer()
         self.weights = weights
 
@@ -101,10 +110,10 @@ class TrainedReader:
             return []
         question = self._question_tokens(probe.asked)[:_MAX_QUESTION]
         windows = [self._window(question, hit) for hit in hits]
-        starts, ends = self._run(windows)
+        logits = self._threads.map(self._logits, (window.ids for window in windows))
         read = {
-            id(hit): _Read(window, starts[row], ends[row])
-            for row, (hit, window) in enumerate(zip(hits, windows, strict=True))
+            id(window.hit): _Read(window, *found)
+            for window, found in zip(windows, logits, strict=True)
         }
         marked = [best for s in sentences if (best := _best(s, read[id(s.hit)]))]
         marked.sort(key=lambda span: -span.score - self._found(span.sentence))
@@ -146,7 +155,7 @@ class TrainedReader:
             ids += [*self._tokens(fold(heading).text)[:_MAX_HEADING], self._ids[_BLANK]]
         folded = fold(hit.passage.text)
         body = self._tokens(folded.text)[: _MAX_TOKENS - len(ids) - 1]
-        return _Window(hit, folded, [*ids, *body, _END], len(ids))
+        return _Window(hit, folded, (*ids, *body, _END), len(ids))
 
     def _question_tokens(self, asked: Asked) -> list[int]:
         if asked.chinese:
@@ -164,19 +173,15 @@ class TrainedReader:
         blank = self._ids[_BLANK]
         return [blank if c.isspace() else self._ids.get(c, _UNKNOWN) for c in folded]
 
-    def _run(self, windows: Sequence[_Window]) -> tuple[Floats, Floats]:
-        """Return the start and end logits of the windows, `(n, longest)` each."""
-        longest = max(len(window.ids) for window in windows)
-        ids = np.full((len(windows), longest), _PADDING, dtype=np.int64)
-        for row, window in enumerate(windows):
-            ids[row, : len(window.ids)] = window.ids
-        mask = (ids != _PADDING).astype(np.int64)
-        starts, ends = self._session.run(None, {"input_ids": ids, "attention_mask": mask})
+    def _run(self, ids: tuple[int, ...]) -> Logits:
+        tokens = np.array([ids], dtype=np.int64)
+        given = {"input_ids": tokens, "attention_mask": np.ones_like(tokens)}
+        (starts,), (ends,) = self._session.run(None, given)
         return starts, ends
 
 
 class _Read(NamedTuple):
-    """A window with the logits of its tokens, `(longest,)` each."""
+    """A window with the logits of its tokens, `(tokens,)` each."""
 
     window: _Window
     starts: Floats
@@ -238,7 +243,7 @@ def _load() -> tuple[Any, dict[str, int], Any]:
     with resources.as_file(resources.files("rag")) as folder:
         _check(folder)
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = _THREADS
+        options.intra_op_num_threads = 1
         try:
             session = onnxruntime.InferenceSession(
                 str(folder / MODEL), options, providers=["CPUExecutionProvider"]
