@@ -215,7 +215,7 @@ class Chatbot:
         there at once.
         """
         clock = _Clock()
-        question = _checked(question)
+        question = checked_question(question)
         history = [Turn(turn.role, readable(turn.content)) for turn in history]
         with clock.stage("follow_up"):
             meant = readings(question, history)
@@ -450,8 +450,12 @@ class Chatbot:
         )
 
 
-def _checked(question: str) -> str:
-    """Return a question that can be asked, what cannot be encoded in it replaced."""
+def checked_question(question: str) -> str:
+    """Return a question that can be asked, what cannot be encoded in it replaced.
+
+    Raises:
+        QuestionError: it is blank or too long.
+    """
     if not question.strip():
         raise QuestionError(
             "问题是空的。请写下想问的内容。", "The question is blank. Write what you want to know."

@@ -26,7 +26,8 @@ from rag.answer import MAX_QUESTION_CHARS, Answer, Chatbot
 from rag.citations import Claim
 from rag.follow_up import Turn
 from rag.settings import Settings
-from ui.completions import add_routes, footnotes, readable
+from ui.api import add_routes
+from ui.completions import footnotes, readable
 from ui.desk import Desk
 
 QUESTION = "教育小镇计划总投资多少？"

@@ -1,4 +1,4 @@
-"""The HTTP API in the shape of OpenAI's: `/v1/models` and `/v1/chat/completions`.
+"""Asking over HTTP in the shape of OpenAI's: `/v1/models` and `/v1/chat/completions`.
 
 The text of a completion is Markdown, as chat front ends expect it: the answer, then a footnote
 for every citation. Programs find the whole `Answer` in the field `wenju`.
@@ -6,57 +6,35 @@ for every citation. Programs find the whole `Answer` in the field `wenju`.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, TypeVar
+from typing import Any, ClassVar
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
-from pydantic import BaseModel, ValidationError
-from starlette.requests import ClientDisconnect
+from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
 from index.errors import IndexingError
 from rag.answer import Answer
 from rag.citations import Citation, Claim
-from rag.errors import QuestionError, RagError
+from rag.errors import RagError
 from rag.follow_up import Turn
 from ui.desk import Asked, Desk
-from ui.errors import TooManyPeople, UiError
 from ui.language import error_message, say
 from ui.marking import marked, numbered
+from ui.requests import ApiError, RequestBody, error_object, read_request, while_there
 from ui.terminal import safe
 
 MODEL = "wenju"
 """The one model that there is."""
 
-_RETRY_AFTER_S = 5
-
-_MAX_BODY_BYTES = 4_000_000
-
-_METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]
-
 _MARKUP = re.compile(r"[\\`*_\[\]<~$]")
 """What Markdown could read as a link, an image, HTML, emphasis, code or a formula."""
-
-_T = TypeVar("_T")
-
-
-class ApiError(UiError):
-    """A request that fails, with its HTTP status and OpenAI's `code` and `param` for it."""
-
-    def __init__(
-        self, status: int, message: str, *, code: str | None = None, param: str | None = None
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.param = param
 
 
 class Part(BaseModel):
@@ -83,11 +61,18 @@ class Message(BaseModel):
         return self.content or ""
 
 
-class CompletionRequest(BaseModel):
+class CompletionRequest(RequestBody):
     """What is read of a request; all that steers a language model is left unread.
 
     `documents` is no field of OpenAI's: the ids of the only documents to answer from.
     """
+
+    usage: ClassVar[tuple[str, str]] = (
+        "messages 是由 role 与 content 组成的列表，content 是文字或文字片段的列表；"
+        "stream 是 true 或 false。",
+        "messages is a list of role and content, content is text or a list of text parts; "
+        "stream is true or false.",
+    )
 
     model: str = MODEL
     messages: list[Message]
@@ -129,9 +114,9 @@ def _turns(messages: Sequence[Message]) -> Iterator[Turn]:
             yield Turn(message.role, message.text())
 
 
-def add_routes(app: FastAPI, desk: Desk) -> None:
-    """Add `/v1` to an app; `desk` answers."""
-    routes = APIRouter(prefix="/v1")
+def completion_routes(desk: Desk) -> APIRouter:
+    """Return the routes; `desk` answers."""
+    routes = APIRouter()
     started = int(time.time())
     model = {"id": MODEL, "object": "model", "created": started, "owned_by": MODEL}
 
@@ -146,49 +131,16 @@ def add_routes(app: FastAPI, desk: Desk) -> None:
 
     @routes.post("/chat/completions")
     async def complete(request: Request) -> Response:
-        asked = await _read(request)
+        asked = await read_request(request, CompletionRequest)
         _check_model(asked.model)
         answers = _answers(desk.ask(*asked.turns(), documents=asked.documents))
         if not asked.stream:
-            return JSONResponse(_completion(await _while_there(request, _last(answers))))
+            return JSONResponse(_completion(await while_there(request, _last(answers))))
         # With the first answer it is known whether the question can be asked at all.
-        first = await _while_there(request, anext(answers))
+        first = await while_there(request, anext(answers))
         return _EventStream(first, answers)
 
-    @routes.api_route("/{path:path}", methods=_METHODS)
-    async def unknown(request: Request) -> Response:
-        raise ApiError(
-            404,
-            say(
-                f"没有 {request.method} {request.url.path} 这个接口；"
-                "有 GET /v1/models 与 POST /v1/chat/completions。",
-                f"There is no {request.method} {request.url.path}; there are "
-                "GET /v1/models and POST /v1/chat/completions.",
-            ),
-            code="unknown_url",
-        )
-
-    app.include_router(routes)
-    app.add_exception_handler(ApiError, _failed)
-    app.add_exception_handler(TooManyPeople, _failed)
-    app.add_exception_handler(QuestionError, _failed)
-    app.add_exception_handler(RagError, _failed)
-    app.add_exception_handler(IndexingError, _failed)
-    app.add_exception_handler(Exception, _failed)
-    app.add_exception_handler(ClientDisconnect, _gone)
-
-
-def error_response(
-    status: int,
-    message: str,
-    *,
-    code: str | None = None,
-    param: str | None = None,
-    headers: Mapping[str, str] | None = None,
-) -> Response:
-    """Return an error as OpenAI's clients read it."""
-    error = _error(status, message, code=code, param=param)
-    return JSONResponse(error, status_code=status, headers=headers)
+    return routes
 
 
 def readable(text: str) -> str:
@@ -253,52 +205,6 @@ def _line(text: str) -> str:
     return readable(" ".join(text.split()))
 
 
-async def _read(request: Request) -> CompletionRequest:
-    # A page elsewhere can make a browser send any other type without asking us first.
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise ApiError(
-            415,
-            say(
-                "请求要带 Content-Type: application/json。",
-                "The request needs Content-Type: application/json.",
-            ),
-        )
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MAX_BODY_BYTES:
-            raise ApiError(
-                413,
-                say(
-                    f"请求超过 {_MAX_BODY_BYTES:,} 字节。请少带些以前的消息。",
-                    f"The request exceeds {_MAX_BODY_BYTES:,} bytes. Send fewer messages.",
-                ),
-            )
-    try:
-        return CompletionRequest.model_validate_json(bytes(body))
-    except ValidationError as error:
-        raise _unreadable(error) from error
-
-
-def _unreadable(error: ValidationError) -> ApiError:
-    first = error.errors(include_url=False, include_input=False)[0]
-    if first["type"] == "json_invalid":
-        return ApiError(400, say("请求不是合法的 JSON。", "The request is not valid JSON."))
-    # What follows the third step names alternatives of the type, not a place in the request.
-    where = ".".join(map(str, first["loc"][:3]))
-    return ApiError(
-        400,
-        say(
-            f"请求里的 {where or 'JSON'} 缺失或不对。messages 是由 role 与 content 组成的列表，"
-            "content 是文字或文字片段的列表；stream 是 true 或 false。",
-            f"{where or 'The JSON'} is missing or wrong in the request. messages is a list of role "
-            "and content, content is text or a list of text parts; stream is true or false.",
-        ),
-        param=where or None,
-    )
-
-
 def _check_model(name: str) -> None:
     if name != MODEL:
         raise ApiError(
@@ -307,29 +213,6 @@ def _check_model(name: str) -> None:
             code="model_not_found",
             param="model",
         )
-
-
-async def _while_there(request: Request, work: Awaitable[_T]) -> _T:
-    """Return what `work` returns, or end it when the client goes away.
-
-    Raises:
-        ClientDisconnect: the client went away.
-    """
-    working = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_left(request))
-    try:
-        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise ClientDisconnect
-        return working.result()
-    finally:
-        working.cancel()
-        leaving.cancel()
-
-
-async def _left(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 async def _answers(asked: Asked) -> AsyncGenerator[Answer]:
@@ -384,7 +267,7 @@ async def _events(first: Answer, answers: AsyncIterator[Answer]) -> AsyncIterato
                 break
             answer = grown
     except (IndexingError, RagError) as error:
-        yield _event(_error(500, error_message(error)))
+        yield _event(error_object(500, error_message(error)))
     else:
         yield event({"content": footnotes(answer)})
         yield event({}, finish_reason="stop", wenju=answer.to_dict())
@@ -405,33 +288,3 @@ def _head(kind: str) -> dict[str, Any]:
 
 def _event(data: Mapping[str, Any]) -> str:
     return f"data: {json.dumps(data, ensure_ascii=False)}\n\n"
-
-
-def _error(
-    status: int, message: str, *, code: str | None = None, param: str | None = None
-) -> dict[str, Any]:
-    kind = "invalid_request_error" if status < 500 else "server_error"
-    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
-
-
-async def _failed(request: Request, error: Exception) -> Response:
-    match error:
-        case ApiError():
-            return error_response(error.status, str(error), code=error.code, param=error.param)
-        case TooManyPeople():
-            wait = {"Retry-After": str(_RETRY_AFTER_S)}
-            return error_response(503, str(error), code="overloaded", headers=wait)
-        case QuestionError():
-            return error_response(400, error_message(error), param="messages")
-        case RagError() | IndexingError():
-            return error_response(500, error_message(error))
-        case _:
-            return error_response(
-                500,
-                say("服务器出错了，详见它的输出。", "The server failed; its output says how."),
-            )
-
-
-async def _gone(request: Request, error: Exception) -> Response:
-    # Nobody reads it; 499 is what servers log for a client that closed the connection.
-    return Response(status_code=499)

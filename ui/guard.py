@@ -16,8 +16,8 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rag.errors import SettingsError
-from ui.completions import error_response
 from ui.language import say
+from ui.requests import error_response
 
 HEALTH = "/healthz"
 """The one path that needs no password."""

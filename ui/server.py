@@ -21,7 +21,7 @@ from fastapi.responses import JSONResponse, Response
 
 from index.errors import IndexingError
 from rag.answer import Chatbot
-from ui.completions import add_routes
+from ui.api import add_routes
 from ui.desk import Desk
 from ui.errors import PageError
 from ui.guard import HEALTH, Guard, Hosts, Login, knows
