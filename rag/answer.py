@@ -320,7 +320,7 @@ class Chatbot:
             text=grown.text,
             claims=grown.claims,
         )
-        foreign = any(claim.supported and _is_foreign(claim.text) for claim in grown.claims)
+        foreign = any(map(_has_unchecked_names, grown.claims))
         unchecked = (self._say.names_unchecked,) if foreign else ()
         notices = (*answer.notices, *grown.notices, *unchecked)
         return replace(answer, mode="llm", model=model.name, notices=notices)
@@ -470,9 +470,11 @@ def checked_question(question: str) -> str:
     return readable(question)
 
 
-def _is_foreign(text: str) -> bool:
-    """Tell words without Chinese from Chinese and from bare figures."""
-    return text.isascii() and any(map(str.isalpha, text))
+def _has_unchecked_names(claim: Claim) -> bool:
+    """Tell a supported claim without Chinese, which is neither bare figures nor quoted."""
+    text = claim.text.strip(" .")
+    foreign = text.isascii() and any(map(str.isalpha, text))
+    return foreign and claim.supported and not any(text in c.quote for c in claim.citations)
 
 
 def _model(settings: Settings) -> Model | None:

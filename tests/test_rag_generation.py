@@ -182,6 +182,15 @@ def test_of_english_answers_figures_are_checked_and_names_said_to_be_not(
     assert wrong.mode == "llm→extract"
 
 
+def test_a_name_that_the_source_writes_as_well_is_not_said_to_be_unchecked(tmp_path: Path) -> None:
+    with letter_library(tmp_path, document("新一代模型名叫 GLM-5，由智谱公司研发。")) as opened:
+        quoted = ask(opened, Says("GLM-5 [1]."), "新一代模型叫什么名字？")
+        assert (quoted.mode, quoted.claims[0].supported) == ("llm", True)
+        assert quoted.notices == ()
+        told = ask(opened, Says("It is called GLM-5 [1]."), "What is the new model called?")
+        assert any("名称没有核对" in notice for notice in told.notices)
+
+
 def test_an_english_sentence_without_figures_needs_a_marker(library: DiskLibrary) -> None:
     question = "Which town was built?"
     told = "The education town was built"
