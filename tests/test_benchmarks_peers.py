@@ -10,7 +10,17 @@ from xml.etree import ElementTree
 import pytest
 
 from benchmarks.peers.report import main as report
-from benchmarks.peers.report import median_and_ratio, mrr, quantile, refusal_auroc, share
+from benchmarks.peers.report import (
+    median_and_ratio,
+    mrr,
+    page,
+    quantile,
+    refusal_auroc,
+    retrieval_plot,
+    share,
+    time_plot,
+)
+from benchmarks.peers.runner import begun
 from benchmarks.peers.scoring import score_answer, score_chunks
 from rag.questions import Question
 
@@ -148,6 +158,25 @@ def test_the_report_says_what_a_system_cannot_do(results: tuple[dict[str, Any], 
     ratio = median_and_ratio(found, "other", "cold", lambda row: row["wall_s"])
     assert ratio in page
     assert ratio.endswith("×）")
+
+
+def test_what_is_not_measured_again_stays(tmp_path: Path) -> None:
+    sizes = {"threads": 1, "chunk": 200, "questions": 4}
+    out = tmp_path / "results.json"
+    first = begun(out, sizes)
+    first["quality"]["small"] = {"other": {"documents": 4}}
+    out.write_text(json.dumps(first), "utf-8")
+    assert begun(out, sizes) == first
+    with pytest.raises(SystemExit, match="别的设置"):
+        begun(out, sizes | {"chunk": 500})
+
+
+def test_the_report_is_that_of_the_results() -> None:
+    folder = ROOT / "benchmarks" / "peers"
+    found = json.loads((folder / "results.json").read_text("utf-8"))
+    assert (folder / "RESULTS.md").read_text("utf-8") == page(found)
+    assert (folder / "time.svg").read_text("utf-8") == time_plot(found)
+    assert (folder / "retrieval.svg").read_text("utf-8") == retrieval_plot(found)
 
 
 def test_a_stage_that_failed_is_told() -> None:

@@ -223,6 +223,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[Cell]]) -> list[str]:
 def page(results: Results) -> str:
     """Return the whole report in Markdown."""
     machine, sizes, systems = results["machine"], results["sizes"], results["systems"]
+    timed = results["timed"]
     lines = [
         "# 与同类相比 Side by side",
         "",
@@ -231,12 +232,7 @@ def page(results: Results) -> str:
         "",
         f"机器 machine: {machine['cpu']}，{machine['cores']} 核 cores，"
         f"{machine['memory_gb']:.0f} GB，Python {machine['python']}；"
-        f"每个系统 {sizes['threads']} 线程 threads，计时 {sizes['runs']} 次取中位数 runs, medians。"
-        "括号里是与 wenju 之比，逐次相比再取中位数。In brackets the median ratio to wenju, "
-        "run by run.",
-        "",
-        "不给回答的系统，量到检索出段落为止；wenju 量到答完。What gives no answers is timed to its "
-        "chunks, wenju to its answer.",
+        f"每个系统 {sizes['threads']} 线程 threads。",
         "",
         f"同一组 e5-small 权重（wenju 用它的 int8 版），各家分段约 {sizes['chunk']} 字。"
         f"The same e5-small weights for all, wenju's in int8; chunks of about "
@@ -256,7 +252,16 @@ def page(results: Results) -> str:
         ),
     ]
     if results["timings"]:
-        lines += ["", f"## 快慢与大小 Time and size（{_news(sizes)}）"]
+        lines += [
+            "",
+            f"## 快慢与大小 Time and size（{_news(timed)}）",
+            "",
+            f"计时 {timed['runs']} 次取中位数 runs, medians。括号里是与 wenju 之比，逐次相比再取"
+            "中位数。In brackets the median ratio to wenju, run by run.",
+            "",
+            "不给回答的系统，量到检索出段落为止；wenju 量到答完。What gives no answers is timed to "
+            "its chunks, wenju to its answer.",
+        ]
         for title, columns in TIMINGS.items():
             head = ["", *(name for name, _, _ in columns)]
             rows = [
@@ -285,8 +290,8 @@ def page(results: Results) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _news(sizes: Row) -> str:
-    return f"新闻 {sizes['news']} 篇加 seeds/news 三十篇 and its thirty articles"
+def _news(timed: Row) -> str:
+    return f"新闻 {timed['news']} 篇加 seeds/news 三十篇 and its thirty articles"
 
 
 def _number(value: float) -> str:

@@ -216,6 +216,24 @@ def _articles(file: Path) -> Iterator[dict[str, str]]:
         yield from map(json.loads, lines)
 
 
+def begun(out: Path, sizes: dict[str, int]) -> dict[str, Any]:
+    """Return the results to go on with: what is not measured again stays as it is.
+
+    Raises:
+        SystemExit: those in the file are of another machine, or of other sizes.
+    """
+    same = {"machine": _machine(), "sizes": sizes}
+    if not out.exists():
+        return {**same, "systems": {}, "timed": {}, "timings": [], "quality": {}}
+    found = json.loads(out.read_text("utf-8"))
+    if any(found[what] != value for what, value in same.items()):
+        raise SystemExit(
+            f"{out} 是别的机器或别的设置的结果，请换一个文件名。It holds results of another "
+            "machine or of other settings; name another file."
+        )
+    return found
+
+
 def measured(setting: Setting, system: System) -> tuple[Measured, dict[str, Any]]:
     """Return a system with what it says of itself, and that for the report."""
     with Running(system, {}, setting.work / f"{system.name}.log") as process:
@@ -274,16 +292,11 @@ def main(
     setting = Setting(work.resolve(), model.resolve(), chunk, threads)
     found = [measured(setting, install(name, setting.work)) for name in systems]
     contenders = [each for each, _ in found]
-    results: dict[str, Any] = {
-        "machine": _machine(),
-        "sizes": {
-            "threads": threads, "runs": runs, "chunk": chunk, "news": documents,
-            "questions": questions,
-        },
-        "systems": {each.system.name: told for each, told in found},
-        "timings": [],
-        "quality": {},
-    }  # fmt: skip
+    sizes = {"threads": threads, "chunk": chunk, "questions": questions}
+    results = begun(out, sizes)
+    results["systems"] |= {each.system.name: told for each, told in found}
+    if runs:
+        results |= {"timings": [], "timed": {"runs": runs, "news": documents}}
 
     def keep() -> None:
         out.write_text(json.dumps(results, ensure_ascii=False), "utf-8")
