@@ -139,6 +139,15 @@ class VectorBase:
         marked = np.frombuffer(bytes(content[end:]), np.int64)
         return cls(index, Kind(kind), generation, built_of, last_key, marked, content)
 
+    def let_go(self) -> None:
+        """Give back the memory of what was looked at in the file.
+
+        The system has it still, as long as nobody else needs the room.
+        """
+        mapped = self.content.obj if self.content else None
+        if isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+            mapped.madvise(mmap.MADV_DONTNEED)
+
     def _serialised(self) -> memoryview:
         if self.content is None:
             pieces: list[bytes] = []

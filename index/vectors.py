@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from itertools import count
 
 import numpy as np
 
@@ -19,6 +20,12 @@ from index.vector_kinds import Kind
 
 _STALE = 5
 """Of one in so many changed, merge. Source: a graph finds as well with a fifth of it gone."""
+_LET_GO_EVERY = 8
+"""Searches after which memory is given back: each reads another twentieth of the lists.
+
+Source: a million vectors keep 0.4 GB otherwise; given back each time, a search takes 1.6 times
+as long.
+"""
 _OUTGROWN = 2
 """How many times its vectors lists may hold before their centres are trained anew."""
 
@@ -37,6 +44,7 @@ class VectorIndex:
         self._fresh = faiss_types.empty(Kind.FLAT, base.index.d)
         self._gone = base.marked
         self._lock = threading.Lock()
+        self._searches = count(1)
         self._known = self._selection(None, None)
 
     @classmethod
@@ -107,6 +115,8 @@ class VectorIndex:
         # What lies near may be all unwanted, or gone: then look everywhere.
         if len(near) < enough and base.kind is not Kind.FLAT:
             near = old(exhaustive=True)
+        if base.kind is Kind.LISTS and next(self._searches) % _LET_GO_EVERY == 0:
+            base.let_go()
         return sorted([*found, *near], key=lambda hit: (-hit[1], hit[0]))[:k]
 
     def may_become(self, kind: Kind) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import sys
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -229,6 +231,27 @@ def test_few_changes_are_not_merged(kind: Kind) -> None:
     assert not index.wants_merging
     index.change(keys(1000), [], generation=9)
     assert index.wants_merging
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
+def test_memory_of_a_mapped_file_is_given_back(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).standard_normal((20_000, 256)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    VectorBase.build(Kind.FLAT, 256, 7, paged(rows)).save(tmp_path / "v")
+    base = VectorBase.load(tmp_path / "v")
+    before = VectorIndex(base).search(rows[5], 10)
+    held = mapped_mb(tmp_path / "v")
+    base.let_go()
+    assert held > 15
+    assert mapped_mb(tmp_path / "v") < 2
+    assert VectorIndex(base).search(rows[5], 10) == before
+
+
+def mapped_mb(file: Path) -> float:
+    """Return how much of a file this process has in its memory."""
+    places = Path("/proc/self/smaps").read_text().split("VmFlags:")
+    ours = (place for place in places if str(file) in place)
+    return sum(int(re.findall(r"Rss: +(\d+)", place)[0]) for place in ours) / 1000
 
 
 def test_worn_graphs_and_outgrown_lists_are_built_anew() -> None:
