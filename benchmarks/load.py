@@ -232,8 +232,8 @@ def main(
     questions: Annotated[Path, typer.Option(help="JSONL of questions")] = QUESTIONS,
     clients: Annotated[int, typer.Option(min=1, help="how many ask at the same time")] = 16,
     seconds: Annotated[float, typer.Option(min=0.1, help="how long each load lasts")] = 300,
-    searches: Annotated[float, typer.Option(min=1, help="searches a minute")] = 2000,
-    answers: Annotated[float, typer.Option(min=1, help="whole answers a minute")] = 200,
+    searches: Annotated[float, typer.Option(min=0, help="searches a minute; 0: none")] = 2000,
+    answers: Annotated[float, typer.Option(min=0, help="whole answers a minute; 0: none")] = 200,
     json_out: Annotated[Path | None, typer.Option("--json", help="write the figures here")] = None,
 ) -> None:
     """Put every load on the server and print a table; exit with 1 where a question failed."""
@@ -246,6 +246,7 @@ def main(
     loads = [
         Load(path, rate, seconds)
         for path, steady in ((SEARCH, searches), (ANSWER, answers))
+        if steady
         for rate in (steady, None)
     ]
     found = asyncio.run(measure(library, loads, _questions(questions), clients))

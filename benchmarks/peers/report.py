@@ -220,6 +220,50 @@ def table(head: Sequence[str], rows: Sequence[Sequence[Cell]]) -> list[str]:
     return [f"| {' | '.join(line)} |" for line in lines]
 
 
+CHOOSING: Mapping[str, tuple[str, Callable[[Row], float]]] = {
+    "从无到第一个回答 s": ("first", field("wall_s")),
+    "冷启动 s": ("cold", field("wall_s")),
+    "建索引 篇/秒": ("index", field("rate")),
+    "建索引内存 MB": ("index", field("peak_mb")),
+    "磁盘 MB": ("index", field("disk_mb")),
+    "检索 p50 ms": ("latency", quantile("retrieve_1", 0.5)),
+    "16 人检索 p50 ms": ("latency", quantile("retrieve_16", 0.5)),
+}
+
+
+def choosing(results: Results) -> str:
+    """Return the tables that the README shows: what is timed, and what is found and answered."""
+    timed = [
+        [system, *(median_and_ratio(results, system, s, of) for s, of in CHOOSING.values())]
+        for system in results["systems"]
+    ]
+    sets = results["quality"]
+    found: list[list[Cell]] = []
+    for system in results["systems"]:
+        mrrs = [_evidence_mrr(quality.get(system), "retrieve") for quality in sets.values()]
+        found.append([system, *mrrs, *_answering(results, system)])
+    mrrs = [_evidence_mrr(quality.get(OURS), "reading") for quality in sets.values()]
+    found.insert(1, [f"{OURS}，读后重排", *mrrs, "", ""])
+    head = ["", *(f"{name} 证据 MRR@10" for name in sets), "回答 F1", "拒答 AUROC"]
+    return "\n".join([*table(["", *CHOOSING], timed), "", *table(head, found)])
+
+
+def _evidence_mrr(result: Row | None, part: str) -> Cell:
+    if result is None:
+        return "–"
+    return FAILED if "failed" in result else f"{mrr(result['rows'], part, 'evidence'):.3f}"
+
+
+def _answering(results: Results, system: str) -> list[Cell]:
+    """Return F1 and the AUROC of refusal on each set, or that there are none."""
+    if "answer" in results["systems"][system]["cannot"]:
+        return ["没有", "没有"]
+    rows = [each[system]["rows"] for each in results["quality"].values() if system in each]
+    f1 = [statistics.fmean(row["answer"]["f1"] for row in each) for each in rows]
+    aurocs = map(refusal_auroc, rows)
+    return [" / ".join(f"{figure:.3f}" for figure in figures) for figures in (f1, aurocs)]
+
+
 def page(results: Results) -> str:
     """Return the whole report in Markdown."""
     machine, sizes, systems = results["machine"], results["sizes"], results["systems"]
