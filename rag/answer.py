@@ -23,11 +23,12 @@ from rag.question import analyse
 from rag.rarity import rarity
 from rag.reader import Reader
 from rag.records import AnswerRecord
-from rag.retrieve import documents_of, reorder
+from rag.retrieve import documents_of, merge, reorder
 from rag.sentences import ScoredSentence, score_sentences
 from rag.settings import Language, Settings
 from rag.span_scorer import SpanScorer
 from rag.spans import Probe, probe
+from rag.subquestions import subquestions
 from rag.summary import topic
 from rag.trained_reader import TrainedReader
 
@@ -223,7 +224,7 @@ class Chatbot:
             yield self._answer(question, meant[0], clock, text=self._introduction(), confidence=1.0)
             return
         replied = next((t.content for t in reversed(history) if t.role == "assistant"), "")
-        read = self._read(meant, replied, clock, documents, exclude_documents)
+        read = self._read_whole(meant, replied, clock, documents, exclude_documents)
         if read is None:
             yield self._answer(
                 question, meant[0], clock, confidence=0.0, refusal=self._say.nothing_to_search
@@ -324,6 +325,41 @@ class Chatbot:
         unchecked = (self._say.names_unchecked,) if foreign else ()
         notices = (*answer.notices, *grown.notices, *unchecked)
         return replace(answer, mode="llm", model=model.name, notices=notices)
+
+    def _read_whole(
+        self,
+        meant: Sequence[str],
+        replied: str,
+        clock: _Clock,
+        documents: Sequence[str] | None,
+        exclude_documents: Sequence[str],
+    ) -> _Read | None:
+        """Read what a question may mean, each of its subquestions for itself."""
+        asked = [subquestions(question) for question in meant]
+        alike = [each for each in asked if len(each) == len(asked[0])]
+        reads: list[_Read] = []
+        for readings_of_one in zip(*alike, strict=True):
+            read = self._read(readings_of_one, replied, clock, documents, exclude_documents)
+            if read is None:
+                return None
+            reads.append(read)
+        return reads[0] if len(reads) == 1 else self._together(meant[0], reads)
+
+    def _together(self, question: str, reads: Sequence[_Read]) -> _Read:
+        """Join what was read for the subquestions of a question into one answer to it.
+
+        It is as sure as the least sure of those that are answered; the others are named.
+        """
+        sure = [read for read in reads if read.found.confidence >= self._threshold]
+        told = list({read.found.text: read.found for read in sure}.values())
+        unsaid = [self._say.not_said.format(r.question) for r in reads if r not in sure]
+        found = Found(
+            "；".join(each.text for each in told),
+            tuple(claim for each in told for claim in each.claims),
+            min((each.found.confidence for each in sure or reads)),
+            (*(notice for each in told for notice in each.notices), *unsaid),
+        )
+        return _Read(question, probe(analyse(question), rarity), merge(r.hits for r in reads), found)
 
     def _read(
         self,

@@ -1,0 +1,166 @@
+"""Subquestions: the questions that one question asks, each with its full subject.
+
+"小镇在哪里，总投资多少？" asks two things of one subject, "甲和乙的营收分别是多少？" one thing of
+two. What is asked is told by question words and what joins them, never by what they ask about.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from index.fold import fold
+from index.words import Word, tagged
+from rag.ellipses import mentions, swaps
+from rag.exchange import END_MARKS, Exchange
+from rag.naming import CLOSING_QUOTES, MEASURE, OPENING_QUOTES, named, nominal
+from rag.parallels import AND, of_each
+from rag.question import analyse
+
+MOST = 3
+"""How many questions one may ask; one that asks more is taken as it stands."""
+
+_MARKS = frozenset("?？;；,，、。!！\n")
+_AND_ALSO = frozenset(("以及", "还有", "還有", "并且", "並且", "而且"))
+_AND_ENGLISH = re.compile(r"[?;.]\s+(?:and\s+)?|,?\s+and\s+", re.IGNORECASE)
+_LEADING = re.compile(r"^(?:以及|[还還]有|[并並]且|而且|另外|同[时時]|和|又|[与與]|及)[,，]?")
+_ASKS_NOTHING = re.compile(
+    r"[近前后这那头好十百]几(?!月)|几乎|[许众很大诸最]多|(?:无论|不管|不论|没)\w*"
+    r"|(?:谁|哪位|有没有人|你)(?:能|可以|会)?(?:知道|告诉|说说|了解|晓得)\w{0,2}"
+)
+"""What holds a question word and asks nothing: 近几年, 许多大型企业, 谁知道."""
+
+_EQUATES = re.compile(r"[是叫为為]$")
+_ELLIPSIS = re.compile(rf"呢[{re.escape(END_MARKS)}]*$")
+_RELATIVE = re.compile(r"(?:同比|[环環]比|又|[约約])?(?:[增降涨漲跌减減升]|提高|下[滑降]|上升|占(?!地))")
+"""Predicates of the amount that was asked for before: 同比增长, 占总股本."""
+
+
+def subquestions(question: str) -> tuple[str, ...]:
+    """Return the questions that a question asks, each complete; itself where it asks one."""
+    asked = analyse(question)
+    if asked.kind in ("meta", "summary"):
+        return (question,)
+    if not asked.chinese:
+        found = _completed_english(question)
+    else:
+        clauses = _completed(_clauses(question))
+        found = [each for clause in clauses for each in of_each(clause)]
+    return tuple(dict.fromkeys(found)) if 1 < len(found) <= MOST else (question,)
+
+
+def _completed_english(question: str) -> list[str]:
+    """Return the English questions, all but the first with the first behind it."""
+    cuts = [
+        cut
+        for cut in _AND_ENGLISH.finditer(question)
+        if _asks(question[: cut.start()]) and _asks(question[cut.end() :].split("?")[0])
+    ]
+    borders = [0, *(place for cut in cuts for place in cut.span()), len(question)]
+    first, *others = (question[a:b].strip() for a, b in zip(borders[::2], borders[1::2], strict=True))
+    return [f"{first}?", *(f"{other.rstrip('?')}? ({first}?)" for other in others)]
+
+
+# --- several questions --------------------------------------------------------------------
+
+
+def _clauses(question: str) -> list[str]:
+    """Cut a question behind each clause that asks something, if another such follows."""
+    pieces: list[str] = []
+    for start, end in pairwise([0, *_borders(question), len(question)]):
+        piece = question[start:end]
+        if pieces and not (_asks(pieces[-1]) and _asks(piece)):
+            # What asks nothing leads what follows, or ends what asks.
+            pieces[-1] += piece
+        else:
+            pieces.append(piece)
+    return pieces
+
+
+def _borders(question: str) -> Iterator[int]:
+    """Yield where a clause may end: at signs, 以及, and 和 in front of a question word."""
+    words = tagged(question)
+    depth = 0
+    for word, behind in zip(words, (*words[1:], None), strict=True):
+        depth += (word.text in OPENING_QUOTES) - (word.text in CLOSING_QUOTES)
+        if depth > 0 or behind is None:
+            continue
+        if word.text in _MARKS:
+            yield word.end
+        elif word.text in _AND_ALSO or (word.text in AND and _asks_first(question[word.end :])):
+            yield word.start
+
+
+def _asks_first(text: str) -> bool:
+    """Tell whether a text opens with its question word, or with what governs that."""
+    asked = analyse(text)
+    return _asks(text) and not any(w.end <= asked.gap_start and nominal(w) for w in asked.words)
+
+
+def _asks(text: str) -> bool:
+    """Tell whether a text asks something: it has a question word, or is such as 面积呢."""
+    asked = analyse(_ASKS_NOTHING.sub("", fold(text).text))
+    return asked.gap_start < asked.gap_end or asked.kind == "yes-no" or bool(_ELLIPSIS.search(text))
+
+
+def _completed(clauses: Sequence[str]) -> list[str]:
+    """Return the clauses with the subject that they leave out, or the predicate."""
+    if len(clauses) == 1:
+        return list(clauses)
+    bodies = [_LEADING.sub("", clause.strip()).strip("".join(_MARKS) + " ") for clause in clauses]
+    complete = [bodies[0] + _predicate(bodies[1])] if _lacks_predicate(*bodies[:2]) else bodies[:1]
+    for body in bodies[1:]:
+        last = Exchange.of(complete[-1], "")
+        if _ELLIPSIS.search(body):
+            complete.append(next(swaps(_ELLIPSIS.sub("", body), last)))
+        else:
+            complete.append(_with_subject(body, Exchange.of(complete[0], "")))
+    return [f"{each.rstrip(END_MARKS)}？" for each in complete]
+
+
+def _lacks_predicate(body: str, following: str) -> bool:
+    """Tell whether "活动什么时候" waits for the predicate of "在哪里举行"."""
+    return not analyse(body).after and _asks_first(following) and bool(_predicate(following))
+
+
+def _predicate(body: str) -> str:
+    """Return what stands behind the question word and its noun."""
+    asked = Exchange.of(body, "")
+    noun = asked.asked_noun
+    return body[noun.end if noun else asked.hole[1] :]
+
+
+def _with_subject(body: str, first: Exchange) -> str:
+    """Return a clause with the subject of the first one, if it has no name of its own."""
+    lead = _lead(first, with_amount=bool(_RELATIVE.match(body)))
+    if mentions(body, lead) or named(Exchange.of(body, "").theme):
+        return body
+    return f"{lead}，{body}"
+
+
+def _lead(first: Exchange, *, with_amount: bool) -> str:
+    """Return what the first question is about: what it says in front of its predicate.
+
+    Of "小镇的镇长是谁" that is 小镇, of "小镇2019年总投资多少" it is 小镇2019年, or with the amount.
+    """
+    words = [word for word in first.words_ahead if word.text not in "请請问問"]
+    end = _without_predicate(words)
+    said = first.question[:end]
+    owner, of, attribute = said.rpartition("的")
+    if first.gap_text and _EQUATES.search(first.question[end : first.gap[0]]):
+        said = owner if of and attribute else said
+    elif not with_amount and (measure := MEASURE.search(said)):
+        year = said[: measure.start()][-1:].isdigit()
+        said = said[: _without_predicate([w for w in words if w.end <= measure.start() + year])]
+    return said.rstrip("的是") or first.statement
+
+
+def _without_predicate(words: Sequence[Word]) -> int:
+    """Return where words end that no verb, preposition or particle follows."""
+    kept = [word.end for word in words if not _predicates(word)]
+    return max(kept, default=0)
+
+
+def _predicates(word: Word) -> bool:
+    return word.tag.startswith(("v", "p", "u", "d", "c", "r", "y")) and word.tag != "vn"
