@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import product
 
 from index.words import Word, tagged
 from rag.ellipses import attribute_of, likeness
-from rag.exchange import END_MARKS
 from rag.measures import DATE
-from rag.naming import CLOSING_QUOTES, MEASURE, OPENING_QUOTES, named
+from rag.naming import CLOSING_QUOTES, MEASURE, OPENING_QUOTES
 from rag.question import analyse
 
 MOST = 3
@@ -28,7 +28,8 @@ _WHICH = re.compile(
     r"(?:[更较較]|比[较較]|相[对對])(?P<how>[高低大小多少快慢长長短贵貴早晚])"
     r"(?P<does>[^?？]{0,6}?)[一些点點呢]*[?？]*$"
 )
-_TAIL_SHARED, _APART = 2.0, 3.0
+_CLAUSE_END = re.compile(r"[,，;；?？。](?=.*\w)")
+_WHOLE_FIRST, _WHOLE_LAST, _APART = 1.0, 2.0, 3.0
 
 
 def of_each(question: str) -> Iterator[str]:
@@ -49,7 +50,8 @@ def _respective(question: str) -> list[str]:
     """Return what "甲和乙分别" or "甲和乙各" asks of each."""
     for found in _RESPECTIVELY.finditer(question):
         rest = question[found.end() :]
-        if _is_adverb(found.group(), rest) and (items := _items(question[: found.start()])):
+        asks = _is_adverb(found.group(), rest) and not _CLAUSE_END.search(rest)
+        if asks and (items := _items(question[: found.start()])):
             return [_ended(item, rest) for item in items]
     return []
 
@@ -57,10 +59,10 @@ def _respective(question: str) -> list[str]:
 def _attributes(question: str) -> list[str]:
     """Return the questions for each of two measures: "总投资和面积是多少"."""
     what = _WHAT.search(question)
-    items = _items(question[: what.start()]) if what else []
-    if what is None or not all(map(_is_attribute, items)):
+    head = question[: what.start()] if what else ""
+    if what is None or not all(map(_is_attribute, _pieces(_last_clause(head)[1]))):
         return []
-    return [_ended(item, what.group()) for item in items]
+    return [_ended(item, what.group()) for item in _items(head)]
 
 
 def _is_adverb(word: str, rest: str) -> bool:
@@ -110,7 +112,9 @@ def _pieces(listed: str) -> list[str]:
         return []
     borders = [0, *(place for cut in cuts for place in (cut.start, cut.end)), len(listed)]
     pieces = [listed[a:b].strip() for a, b in zip(borders[::2], borders[1::2], strict=True)]
-    return pieces if all(pieces) else []
+    # Where the dictionary joins 和 with a name, what the items are cannot be told.
+    joined = len(cuts) > 0 and cuts[-1].text == "、" and AND.intersection(pieces[-1])
+    return pieces if all(pieces) and not joined else []
 
 
 def _aligned(first: str, last: str) -> tuple[int, int]:
@@ -119,22 +123,9 @@ def _aligned(first: str, last: str) -> tuple[int, int]:
     What stands in front is of all ("小镇的|面积 和 产值"), what stands behind is asked of all
     ("甲 和 乙|的营收"); the two items are what is most alike.
     """
-    starts = [word.start for word in tagged(first)]
+    starts = [0, *(word.start for word in tagged(first) if word.tag[0] not in "pudc")]
     ends = [word.end for word in tagged(last)]
-    timed = _time_ahead(first)
-    options = [*((start, len(last)) for start in starts), *((timed, end) for end in ends)]
-    # The first piece may hold its subject or not; the tail must be plain to see.
-    return max(options, key=lambda option: _fit(first, last, *option))
-
-
-def _time_ahead(text: str) -> int:
-    """Return where the time that leads a text ends, 0 where none does."""
-    end = 0
-    for word in tagged(text):
-        if not (word.tag == "t" or DATE.fullmatch(text[: word.end])):
-            break
-        end = word.end
-    return end
+    return max(product(starts, ends), key=lambda cuts: _fit(first, last, *cuts))
 
 
 def _fit(first: str, last: str, start: int, end: int) -> float:
@@ -142,9 +133,10 @@ def _fit(first: str, last: str, start: int, end: int) -> float:
     one, other = first[start:], last[:end]
     lengths = abs(len(one) - len(other)) / max(len(one), len(other))
     apart = sum(
-        trait(one) != trait(other) for trait in (_has_time, _has_owner, lambda t: bool(MEASURE.search(t)))
+        trait(one) != trait(other)
+        for trait in (_has_time, _has_owner, lambda t: bool(MEASURE.search(t)))
     )
-    whole = _TAIL_SHARED * (end == len(last)) + (start == 0)
+    whole = _WHOLE_FIRST * (start == 0) + _WHOLE_LAST * (end == len(last))
     return likeness(one, other) + whole - _APART * apart - 4 * lengths
 
 

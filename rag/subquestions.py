@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 from index.fold import fold
 from index.words import Word, tagged
@@ -26,21 +26,28 @@ _AND_ALSO = frozenset(("以及", "还有", "還有", "并且", "並且", "而且
 _AND_ENGLISH = re.compile(r"[?;.]\s+(?:and\s+)?|,?\s+and\s+", re.IGNORECASE)
 _LEADING = re.compile(r"^(?:以及|[还還]有|[并並]且|而且|另外|同[时時]|和|又|[与與]|及)[,，]?")
 _ASKS_NOTHING = re.compile(
-    r"[近前后这那头好十百]几(?!月)|几乎|[许众很大诸最]多|(?:无论|不管|不论|没)\w*"
+    r"(?<![有是共第分了到成设建办签开招各达出])几(?=[个家处方只类位地种天条件名座])|几乎|[好十百近前后这那头]几"
+    r"|[许众很大诸最]多|(?:无论|不管|不论|没|不知道|不清楚|被问|为了?分清)\w*|列[出举]"
     r"|(?:谁|哪位|有没有人|你)(?:能|可以|会)?(?:知道|告诉|说说|了解|晓得)\w{0,2}"
+    r"|(?<!是)(?:怎么|怎样|如何|多少|几)\w*的[^的\W]+$"
 )
-"""What holds a question word and asks nothing: 近几年, 许多大型企业, 谁知道."""
+"""What holds a question word and asks nothing: 未来几天, 许多大型企业, 谁知道, 怎么用的规矩."""
 
-_EQUATES = re.compile(r"[是叫为為]$")
+_CHOOSES = re.compile(r"[前后後]者|[前后後最][一后後][个個座条條项項]|只[问問要答]|我[问問]的?是")
+"""What leaves one of several to be answered."""
+
+_EQUATES = re.compile(r"[又是叫为為]+$")
 _ELLIPSIS = re.compile(rf"呢[{re.escape(END_MARKS)}]*$")
-_RELATIVE = re.compile(r"(?:同比|[环環]比|又|[约約])?(?:[增降涨漲跌减減升]|提高|下[滑降]|上升|占(?!地))")
+_RELATIVE = re.compile(
+    r"(?:同比|[环環]比|又|[约約])?(?:[增降涨漲跌减減升]|提高|下[滑降]|上升|占(?!地))"
+)
 """Predicates of the amount that was asked for before: 同比增长, 占总股本."""
 
 
 def subquestions(question: str) -> tuple[str, ...]:
     """Return the questions that a question asks, each complete; itself where it asks one."""
     asked = analyse(question)
-    if asked.kind in ("meta", "summary"):
+    if asked.kind in ("meta", "summary") or _CHOOSES.search(question):
         return (question,)
     if not asked.chinese:
         found = _completed_english(question)
@@ -55,10 +62,12 @@ def _completed_english(question: str) -> list[str]:
     cuts = [
         cut
         for cut in _AND_ENGLISH.finditer(question)
-        if _asks(question[: cut.start()]) and _asks(question[cut.end() :].split("?")[0])
+        if _asks(question[: cut.start()]) and _asks(question[cut.end() :].split("?", maxsplit=1)[0])
     ]
     borders = [0, *(place for cut in cuts for place in cut.span()), len(question)]
-    first, *others = (question[a:b].strip() for a, b in zip(borders[::2], borders[1::2], strict=True))
+    first, *others = (
+        question[a:b].strip() for a, b in zip(borders[::2], borders[1::2], strict=True)
+    )
     return [f"{first}?", *(f"{other.rstrip('?')}? ({first}?)" for other in others)]
 
 
@@ -99,9 +108,19 @@ def _asks_first(text: str) -> bool:
 
 
 def _asks(text: str) -> bool:
-    """Tell whether a text asks something: it has a question word, or is such as 面积呢."""
+    """Tell whether a text asks for a fact: it has a question word, or is such as 面积呢.
+
+    A reason is not asked for apart: "为什么要办，想达到什么目的" asks one thing.
+    """
     asked = analyse(_ASKS_NOTHING.sub("", fold(text).text))
-    return asked.gap_start < asked.gap_end or asked.kind == "yes-no" or bool(_ELLIPSIS.search(text))
+    has_gap = asked.gap_start < asked.gap_end
+    return (has_gap and asked.kind != "why") or _names_only(text)
+
+
+def _names_only(text: str) -> bool:
+    """Tell a name with 呢 behind it from a clause."""
+    body, ellipses = _ELLIPSIS.subn("", text)
+    return bool(ellipses) and not any(w.tag == "v" or w.tag[0] in "prd" for w in tagged(body))
 
 
 def _completed(clauses: Sequence[str]) -> list[str]:
@@ -109,26 +128,25 @@ def _completed(clauses: Sequence[str]) -> list[str]:
     if len(clauses) == 1:
         return list(clauses)
     bodies = [_LEADING.sub("", clause.strip()).strip("".join(_MARKS) + " ") for clause in clauses]
-    complete = [bodies[0] + _predicate(bodies[1])] if _lacks_predicate(*bodies[:2]) else bodies[:1]
+    complete = [bodies[0] + _predicate(*bodies[:2])]
     for body in bodies[1:]:
         last = Exchange.of(complete[-1], "")
-        if _ELLIPSIS.search(body):
+        if _names_only(body):
             complete.append(next(swaps(_ELLIPSIS.sub("", body), last)))
         else:
             complete.append(_with_subject(body, Exchange.of(complete[0], "")))
     return [f"{each.rstrip(END_MARKS)}？" for each in complete]
 
 
-def _lacks_predicate(body: str, following: str) -> bool:
-    """Tell whether "活动什么时候" waits for the predicate of "在哪里举行"."""
-    return not analyse(body).after and _asks_first(following) and bool(_predicate(following))
-
-
-def _predicate(body: str) -> str:
-    """Return what stands behind the question word and its noun."""
-    asked = Exchange.of(body, "")
-    noun = asked.asked_noun
-    return body[noun.end if noun else asked.hole[1] :]
+def _predicate(body: str, following: str) -> str:
+    """Return what "活动什么时候" waits for: the predicate of "在哪里举行", "" where nothing."""
+    if analyse(body).after:
+        return ""
+    behind = following[Exchange.of(following, "").gap[1] :]
+    noun = takewhile(lambda word: word.tag in ("q", "n", "ns"), tagged(behind))
+    behind = behind[max((word.end for word in noun), default=0) :]
+    acts = any(word.tag.startswith("v") for word in tagged(behind))
+    return behind if acts and _asks_first(following) else ""
 
 
 def _with_subject(body: str, first: Exchange) -> str:
@@ -142,24 +160,24 @@ def _with_subject(body: str, first: Exchange) -> str:
 def _lead(first: Exchange, *, with_amount: bool) -> str:
     """Return what the first question is about: what it says in front of its predicate.
 
-    Of "小镇的镇长是谁" that is 小镇, of "小镇2019年总投资多少" it is 小镇2019年, or with the amount.
+    Of "小镇的镇长是谁" that is 小镇, of "小镇2019年总投资多少" 小镇2019年, perhaps with the amount.
     """
-    words = [word for word in first.words_ahead if word.text not in "请請问問"]
-    end = _without_predicate(words)
-    said = first.question[:end]
+    words = [word for word in first.words_ahead if word.text not in "请请問問"]
+    said = first.question[: _without_predicate(words)]
     owner, of, attribute = said.rpartition("的")
-    if first.gap_text and _EQUATES.search(first.question[end : first.gap[0]]):
-        said = owner if of and attribute else said
-    elif not with_amount and (measure := MEASURE.search(said)):
-        year = said[: measure.start()][-1:].isdigit()
-        said = said[: _without_predicate([w for w in words if w.end <= measure.start() + year])]
+    measure = MEASURE.search(said)
+    if of and attribute and _EQUATES.match(first.question[len(said) : first.gap[0]]):
+        said = owner
+    elif measure and not with_amount:
+        ahead = said[: measure.start()]
+        said = f"{ahead}年" if ahead[-1:].isdigit() else ahead[: _without_predicate(tagged(ahead))]
     return said.rstrip("的是") or first.statement
 
 
 def _without_predicate(words: Sequence[Word]) -> int:
-    """Return where words end that no verb, preposition or particle follows."""
+    """Return where words end without the verbs, prepositions and particles at their end."""
     kept = [word.end for word in words if not _predicates(word)]
-    return max(kept, default=0)
+    return max(kept or (word.end for word in words), default=0)
 
 
 def _predicates(word: Word) -> bool:
