@@ -41,6 +41,9 @@ Mode = Literal["extract", "llm", "llm→extract"]
 MAX_QUESTION_CHARS = 2000
 """The longest question that is taken, in characters."""
 
+MAX_PARTS = 3
+"""How many of the questions that one asks are answered."""
+
 MAX_READINGS = 4
 """How many meanings of a follow-up question are read."""
 
@@ -344,12 +347,15 @@ class Chatbot:
             return self._read(meant, replied, clock, documents, exclude_documents)
         alike = [each for each in asked if len(each) == len(asked[0])]
         reads: list[_Read] = []
-        for one in zip(*alike, strict=True):
+        for one in [*zip(*alike, strict=True)][:MAX_PARTS]:
             read = self._read(one, replied, clock, documents, exclude_documents)
             if read is None:
                 return None
             reads.append(read)
-        return self._together(meant[0], reads, clock)
+        together = self._together(meant[0], reads, clock)
+        left = tuple(self._say.not_asked.format(part) for part in asked[0][MAX_PARTS:])
+        found = replace(together.found, notices=(*together.found.notices, *left))
+        return replace(together, found=found)
 
     def _together(self, question: str, reads: Sequence[_Read], clock: _Clock) -> _Read:
         """Join what was read for the subquestions of a question; name those left unanswered.
@@ -365,7 +371,7 @@ class Chatbot:
         if len(sure) == len(reads) and (source := found.only_sentence):
             there = [hit for hit in hits if _holds(hit.passage, *source)]
             whole = self._reading_of(question, there, clock).found
-            if all(part.text in whole.text for part in sure):
+            if source == whole.only_sentence and whole.covers(sure):
                 found = replace(whole, confidence=found.confidence)
         unsaid = (self._say.not_said.format(r.question) for r in reads if not self._is_sure(r))
         found = replace(found, notices=(*found.notices, *unsaid))

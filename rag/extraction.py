@@ -36,6 +36,15 @@ class Found:
         sources = {(name, sentence) for _, name, sentence in self.claims}
         return sources.pop() if len(sources) == 1 else None
 
+    def covers(self, parts: Sequence[Found]) -> bool:
+        """Tell whether this says all that the parts of a question were answered.
+
+        It holds their words, or is a list of as many items that stand in theirs.
+        """
+        items = [text for text, _, _ in self.claims]
+        listed = all(any(item in part.text for part in parts) for item in items)
+        return all(p.text in self.text for p in parts) or (listed and len(items) == len(parts))
+
 
 def joined(parts: Sequence[Found]) -> Found:
     """Return the answers to the parts of a question as one, as sure as the least sure of them.

@@ -24,10 +24,15 @@ AND = frozenset(("和", "与", "與", "及"))
 _RESPECTIVELY = re.compile(r"分[别別]|各自?")
 _WHAT = re.compile(r"(?:是|为|為|有)?(?:什么|什麼|啥|多少)\W*$")
 _WHICH = re.compile(
-    r"(?:谁|誰|哪(?:一?[个個家座所省市县縣]|里|裡|儿|边|邊))的?(?P<of>[^?？,，]*?)"
-    r"(?:[更较較]|比[较較]|相[对對])(?P<how>[高低大小多少快慢长長短贵貴早晚])"
-    r"(?P<does>[^?？]{0,6}?)[一些点點呢]*[?？]*$"
+    r"(?:谁|誰|哪(?:一?[个個家座所省市县縣]|里|裡|儿|边|邊))的?(?P<of>[^?？,，]*?)得?"
+    r"(?P<more>[更较較]|比[较較]|相[对對])?(?P<how>[高低大小多少快慢长長短贵貴早晚])"
+    r"(?P<does>(?(more)[^?？]{0,6}?|))[一些点點呢]*[?？]*$"
 )
+_COUNTED = re.compile(
+    r"^[这這]?[两兩二三23](?:[省市县縣区區人校国國]|[个個家位名项項条條所座支款](?:[^\W的]{2})?)"
+)
+"""What counts the things that are listed: 两省, 三个地区."""
+
 _CLAUSE_END = re.compile(r"[,，;；?？。](?=.*\w)")
 _WHOLE_FIRST, _WHOLE_LAST, _APART = 1.0, 2.0, 3.0
 
@@ -42,8 +47,9 @@ def _compared(question: str) -> list[str]:
     which = _WHICH.search(question)
     if not which:
         return []
-    asked = f"什么时候{which['does']}" if which["how"] in "早晚" else "是多少"
-    return [f"{item}{which['of']}{asked}？" for item in _items(question[: which.start()])]
+    when = f"什么时候{which['of']}{which['does']}"
+    asked = when if which["how"] in "早晚" else f"{which['of']}是多少"
+    return [f"{item}{asked}？" for item in _items(question[: which.start()])]
 
 
 def _respective(question: str) -> list[str]:
@@ -90,7 +96,7 @@ def _items(head: str) -> list[str]:
         return []
     first, *middle, last = pieces
     start, end = _aligned(first, last)
-    shared, tail = first[:start], last[end:]
+    shared, tail = first[:start], _COUNTED.sub("", last[end:])
     items = [first[start:], *middle, last[:end]]
     return [f"{front}{shared}{item}{tail}" for item in items]
 
@@ -132,10 +138,7 @@ def _fit(first: str, last: str, start: int, end: int) -> float:
     """Return how well two pieces are one item each, cut at `start` and at `end`."""
     one, other = first[start:], last[:end]
     lengths = abs(len(one) - len(other)) / max(len(one), len(other))
-    apart = sum(
-        trait(one) != trait(other)
-        for trait in (_has_time, _has_owner, lambda t: bool(MEASURE.search(t)))
-    )
+    apart = sum(trait(one) != trait(other) for trait in (_has_time, _has_owner, _is_attribute))
     whole = _WHOLE_FIRST * (start == 0) + _WHOLE_LAST * (end == len(last))
     return likeness(one, other) + whole - _APART * apart - 4 * lengths
 

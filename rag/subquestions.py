@@ -7,7 +7,7 @@ two. What is asked is told by question words and what joins them, never by what 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise, takewhile
 
 from index.fold import fold
@@ -18,13 +18,14 @@ from rag.naming import CLOSING_QUOTES, MEASURE, OPENING_QUOTES, named, nominal
 from rag.parallels import AND, of_each
 from rag.question import analyse
 
-MOST = 3
-"""How many questions one may ask; one that asks more is taken as it stands."""
-
-_MARKS = frozenset("?？;；,，、。!！\n")
+_CLAUSE_ENDS = frozenset(",，;；?？。!！\n")
+_MARKS = _CLAUSE_ENDS | {"、"}
 _AND_ALSO = frozenset(("以及", "还有", "還有", "并且", "並且", "而且"))
 _AND_ENGLISH = re.compile(r"[?;.]\s+(?:and\s+)?|,?\s+and\s+", re.IGNORECASE)
 _LEADING = re.compile(r"^(?:以及|[还還]有|[并並]且|而且|另外|同[时時]|和|又|[与與]|及)[,，]?")
+_ASIDE = re.compile(
+    r"^(?:谁|哪位|有没有人|你|我想)(?:能|可以|会)?(?:知道|告[诉訴]我?|说说|[问問]一?下?)[,，]?"
+)
 _ASKS_NOTHING = re.compile(
     r"(?<![有是共第分了到成设建办签开招各达出])几(?=[个家处方只类位地种天条件名座])|几乎|[好十百近前后这那头]几"
     r"|[许众很大诸最]多|(?:无论|不管|不论|没|不知道|不清楚|被问|为了?分清)\w*|列[出举]"
@@ -46,15 +47,21 @@ _RELATIVE = re.compile(
 
 def subquestions(question: str) -> tuple[str, ...]:
     """Return the questions that a question asks, each complete; itself where it asks one."""
+    return _several(question, (each for one in clauses(question) for each in of_each(one)))
+
+
+def clauses(question: str) -> tuple[str, ...]:
+    """Return the questions that a question joins, each complete; itself where it is one."""
     asked = analyse(question)
     if asked.kind in ("meta", "summary") or _CHOOSES.search(question):
         return (question,)
-    if not asked.chinese:
-        found = _completed_english(question)
-    else:
-        clauses = _completed(_clauses(question))
-        found = [each for clause in clauses for each in of_each(clause)]
-    return tuple(dict.fromkeys(found)) if 1 < len(found) <= MOST else (question,)
+    completed = _completed(_cut(question)) if asked.chinese else _completed_english(question)
+    return _several(question, completed)
+
+
+def _several(question: str, found: Iterable[str]) -> tuple[str, ...]:
+    distinct = tuple(dict.fromkeys(found))
+    return distinct if len(distinct) > 1 else (question,)
 
 
 def _completed_english(question: str) -> list[str]:
@@ -74,7 +81,7 @@ def _completed_english(question: str) -> list[str]:
 # --- several questions --------------------------------------------------------------------
 
 
-def _clauses(question: str) -> list[str]:
+def _cut(question: str) -> list[str]:
     """Cut a question behind each clause that asks something, if another such follows."""
     pieces: list[str] = []
     for start, end in pairwise([0, *_borders(question), len(question)]):
@@ -97,8 +104,15 @@ def _borders(question: str) -> Iterator[int]:
             continue
         if word.text in _MARKS:
             yield word.end
-        elif word.text in _AND_ALSO or (word.text in AND and _asks_first(question[word.end :])):
+        elif word.text in _AND_ALSO or (word.text in AND and _asks_apart(question, word)):
             yield word.start
+
+
+def _asks_apart(question: str, conjunction: Word) -> bool:
+    """Tell 和 in front of another question from that of "谁和谁"."""
+    ahead, behind = question[: conjunction.start], question[conjunction.end :]
+    asked = Exchange.of(behind, "").gap_text
+    return _asks_first(behind) and not (asked and ahead.endswith(asked))
 
 
 def _asks_first(text: str) -> bool:
@@ -123,12 +137,14 @@ def _names_only(text: str) -> bool:
     return bool(ellipses) and not any(w.tag == "v" or w.tag[0] in "prd" for w in tagged(body))
 
 
-def _completed(clauses: Sequence[str]) -> list[str]:
+def _completed(cut: Sequence[str]) -> list[str]:
     """Return the clauses with the subject that they leave out, or the predicate."""
-    if len(clauses) == 1:
-        return list(clauses)
-    bodies = [_LEADING.sub("", clause.strip()).strip("".join(_MARKS) + " ") for clause in clauses]
-    complete = [bodies[0] + _predicate(*bodies[:2])]
+    if len(cut) == 1:
+        return list(cut)
+    first, *others = (clause.strip("".join(_MARKS) + " ") for clause in cut)
+    bodies = [_ASIDE.sub("", first), *(_LEADING.sub("", other) for other in others)]
+    shares = cut[0].rstrip()[-1] not in _CLAUSE_ENDS
+    complete = [bodies[0] + (_predicate(*bodies[:2]) if shares else "")]
     for body in bodies[1:]:
         last = Exchange.of(complete[-1], "")
         if _names_only(body):
@@ -140,7 +156,8 @@ def _completed(clauses: Sequence[str]) -> list[str]:
 
 def _predicate(body: str, following: str) -> str:
     """Return what "活动什么时候" waits for: the predicate of "在哪里举行", "" where nothing."""
-    if analyse(body).after:
+    asked = analyse(body)
+    if asked.after or asked.kind in ("number", "duration"):
         return ""
     behind = following[Exchange.of(following, "").gap[1] :]
     noun = takewhile(lambda word: word.tag in ("q", "n", "ns"), tagged(behind))
@@ -154,7 +171,8 @@ def _with_subject(body: str, first: Exchange) -> str:
     lead = _lead(first, with_amount=bool(_RELATIVE.match(body)))
     if mentions(body, lead) or named(Exchange.of(body, "").theme):
         return body
-    return f"{lead}，{body}"
+    opens_with_noun = tagged(body)[0].tag.startswith(("n", "vn"))
+    return f"{lead}{'的' if opens_with_noun else '，'}{body}"
 
 
 def _lead(first: Exchange, *, with_amount: bool) -> str:
@@ -169,9 +187,10 @@ def _lead(first: Exchange, *, with_amount: bool) -> str:
     if of and attribute and _EQUATES.match(first.question[len(said) : first.gap[0]]):
         said = owner
     elif measure and not with_amount:
-        ahead = said[: measure.start()]
-        said = f"{ahead}年" if ahead[-1:].isdigit() else ahead[: _without_predicate(tagged(ahead))]
-    return said.rstrip("的是") or first.statement
+        year = said[: measure.start()][-1:].isdigit()
+        ahead = [word for word in words if word.end <= measure.start()]
+        said = said[: measure.start() + 1] if year else said[: _without_predicate(ahead)]
+    return said.rstrip("的是,，") or first.statement
 
 
 def _without_predicate(words: Sequence[Word]) -> int:
