@@ -353,9 +353,12 @@ class Chatbot:
                 return None
             reads.append(read)
         together = self._together(meant[0], reads, clock)
-        left = tuple(self._say.not_asked.format(part) for part in asked[0][MAX_PARTS:])
-        found = replace(together.found, notices=(*together.found.notices, *left))
-        return replace(together, found=found)
+        left = asked[0][MAX_PARTS:]
+        if not left:
+            return together
+        unasked = self._say.not_asked.format(shortened(" ".join(left)))
+        notices = (*together.found.notices, unasked)
+        return replace(together, found=replace(together.found, notices=notices))
 
     def _together(self, question: str, reads: Sequence[_Read], clock: _Clock) -> _Read:
         """Join what was read for the subquestions of a question; name those left unanswered.

@@ -42,7 +42,7 @@ _CHINESE = Messages(
     refused="文档里没有说到这一点。下面是意思最接近的一段，供您判断。",
     refused_missing="文档里没有说到这一点：其中从未提及{}。下面是意思最接近的一段，供您判断。",
     not_said="其中这一问，文档里没有说到：{}",
-    not_asked="一次最多答三问，这一问请另外再问：{}",
+    not_asked="一次最多答三问，其余请另外再问：{}",
     holds="您好，我是问据：根据文档回答问题，每个回答都附原文。现有文档 {} 篇：{}。",
     try_these="可以这样问：",
     disagree="{} 份文档的说法不同，都列在上面，括号里是文档的日期。",
@@ -63,7 +63,7 @@ _ENGLISH = Messages(
     refused_missing="The documents do not say: they never mention {}. The passage nearest in "
     "meaning follows.",
     not_said="One part of it the documents do not say: {}",
-    not_asked="At most three questions are answered at once, ask this one again: {}",
+    not_asked="At most three questions are answered at once, ask the others again: {}",
     holds="Hello, this is wenju: answers from documents, each with its evidence. It holds {} "
     "document(s): {}.",
     try_these="You could ask:",

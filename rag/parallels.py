@@ -19,6 +19,9 @@ from rag.question import analyse
 MOST = 3
 """How many things are asked of one by one; a longer list is taken as it stands."""
 
+_MOST_CHARS = 60
+"""The longest thing that is one of a list, with what goes with it, in characters."""
+
 AND = frozenset(("和", "与", "與", "及"))
 
 _RESPECTIVELY = re.compile(r"分[别別]|各自?")
@@ -92,7 +95,7 @@ def _items(head: str) -> list[str]:
     """Return the items of the list that ends a text, each with all that they share."""
     front, listed = _last_clause(head)
     pieces = _pieces(listed)
-    if not 1 < len(pieces) <= MOST:
+    if not 1 < len(pieces) <= MOST or max(map(len, pieces)) > _MOST_CHARS:
         return []
     first, *middle, last = pieces
     start, end = _aligned(first, last)

@@ -18,6 +18,9 @@ from rag.naming import CLOSING_QUOTES, MEASURE, OPENING_QUOTES, named, nominal
 from rag.parallels import AND, of_each
 from rag.question import analyse
 
+_NEAR = 30
+"""How far behind 和 another question is looked for, in characters."""
+
 _CLAUSE_ENDS = frozenset(",，;；?？。!！\n")
 _MARKS = _CLAUSE_ENDS | {"、"}
 _AND_ALSO = frozenset(("以及", "还有", "還有", "并且", "並且", "而且"))
@@ -84,13 +87,16 @@ def _completed_english(question: str) -> list[str]:
 def _cut(question: str) -> list[str]:
     """Cut a question behind each clause that asks something, if another such follows."""
     pieces: list[str] = []
+    asked = False
     for start, end in pairwise([0, *_borders(question), len(question)]):
         piece = question[start:end]
-        if pieces and not (_asks(pieces[-1]) and _asks(piece)):
+        asks = _asks(piece)
+        if pieces and not (asked and asks):
             # What asks nothing leads what follows, or ends what asks.
             pieces[-1] += piece
         else:
             pieces.append(piece)
+        asked = asked or asks
     return pieces
 
 
@@ -110,7 +116,8 @@ def _borders(question: str) -> Iterator[int]:
 
 def _asks_apart(question: str, conjunction: Word) -> bool:
     """Tell 和 in front of another question from that of "谁和谁"."""
-    ahead, behind = question[: conjunction.start], question[conjunction.end :]
+    ahead = question[: conjunction.start]
+    behind = question[conjunction.end : conjunction.end + _NEAR]
     asked = Exchange.of(behind, "").gap_text
     return _asks_first(behind) and not (asked and ahead.endswith(asked))
 
@@ -160,7 +167,7 @@ def _predicate(body: str, following: str) -> str:
     if asked.after or asked.kind in ("number", "duration"):
         return ""
     behind = following[Exchange.of(following, "").gap[1] :]
-    noun = takewhile(lambda word: word.tag in ("q", "n", "ns"), tagged(behind))
+    noun = takewhile(lambda word: word.tag in ("q", "n", "ns", "f"), tagged(behind))
     behind = behind[max((word.end for word in noun), default=0) :]
     acts = any(word.tag.startswith("v") for word in tagged(behind))
     return behind if acts and _asks_first(following) else ""
@@ -171,7 +178,7 @@ def _with_subject(body: str, first: Exchange) -> str:
     lead = _lead(first, with_amount=bool(_RELATIVE.match(body)))
     if mentions(body, lead) or named(Exchange.of(body, "").theme):
         return body
-    opens_with_noun = tagged(body)[0].tag.startswith(("n", "vn"))
+    opens_with_noun = tagged(body)[0].tag.startswith(("n", "vn", "b"))
     return f"{lead}{'的' if opens_with_noun else '，'}{body}"
 
 
