@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from index.library import DiskLibrary
 from rag.answer import MAX_QUESTION_CHARS, Answer, Chatbot
 from rag.follow_up import Turn
+from rag.prompt import Message
 from rag.reader import Span
 from rag.sentences import ScoredSentence
 from rag.settings import Settings
@@ -245,6 +246,34 @@ def test_three_parts_are_answered_and_the_others_named(library: DiskLibrary) -> 
     assert answer.text == "云州市南郊；远山园林公司；2.6亿元"
     (notice,) = answer.notices
     assert "占地多少亩" in notice
+
+
+class Echo:
+    """A model that keeps what it is asked and says one sentence."""
+
+    name = "echo"
+
+    def __init__(self) -> None:
+        self.asked = ""
+
+    def stream(
+        self, messages: Sequence[Message], stop: Sequence[str] = ()
+    ) -> Generator[str, None, str]:
+        self.asked = str(messages)
+        yield "青湖公园占地480亩，清溪书院的院长是林知远。"
+        return "stop"
+
+
+def test_a_model_is_given_what_was_found_for_every_part(library: DiskLibrary) -> None:
+    model = Echo()
+    reader = Knows(公园="480亩", 院长="林知远")
+    settings = Settings(top_k=1)
+    question = "青湖公园占地多少亩？清溪书院的院长是谁？"
+    *_, answer = Chatbot(library, reader=reader, model=model, settings=settings).stream(question)
+    assert LAKE in model.asked
+    assert BROOK in model.asked
+    assert question in model.asked
+    assert answer.mode == "llm"
 
 
 def test_only_as_many_readings_as_parts(library: DiskLibrary) -> None:
