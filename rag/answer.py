@@ -11,23 +11,25 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from index.embedder import readable
 from index.library import Hit, Library
+from index.passages import Passage, Sentence
 from rag.citations import Citation, Claim, cite, distinct
 from rag.confidence import calibration
 from rag.default_library import default_library
 from rag.errors import EndpointError, QuestionError, ReaderError
 from rag.examples import example_questions
-from rag.extraction import Extraction, Found
+from rag.extraction import Extraction, Found, joined
 from rag.follow_up import Turn, readings
 from rag.messages import Messages, messages, shortened
-from rag.question import analyse
+from rag.question import Asked, analyse
 from rag.rarity import rarity
 from rag.reader import Reader
 from rag.records import AnswerRecord
-from rag.retrieve import documents_of, reorder
+from rag.retrieve import documents_of, merge, reorder
 from rag.sentences import ScoredSentence, score_sentences
 from rag.settings import Language, Settings
 from rag.span_scorer import SpanScorer
 from rag.spans import Probe, probe
+from rag.subquestions import subquestions
 from rag.summary import topic
 from rag.trained_reader import TrainedReader
 
@@ -38,6 +40,9 @@ Mode = Literal["extract", "llm", "llm→extract"]
 
 MAX_QUESTION_CHARS = 2000
 """The longest question that is taken, in characters."""
+
+MAX_PARTS = 3
+"""How many of the questions that one asks are answered."""
 
 MAX_READINGS = 4
 """How many meanings of a follow-up question are read."""
@@ -50,10 +55,11 @@ READ_FURTHER = 2
 class Answer(AnswerRecord):
     """The answer to one question, or a refusal with its reason.
 
-    In extract mode `text` is the span alone, list items joined by 、; in llm mode it is what the
-    model wrote, the texts of `claims` standing in it in their order. When `refused`,
-    `text` and `claims` are empty, `refusal_reason` is for people and the nearest passage is
-    `hits[0]`. `citations` are those of all claims in the order of their numbers.
+    In extract mode `text` is the span alone, list items joined by 、, the answers to the parts of
+    a question by ；; in llm mode it is what the model wrote, the texts of `claims` standing in it
+    in their order. When `refused`, `text` and `claims` are empty, `refusal_reason` is for people
+    and the nearest passage is `hits[0]`. `citations` are those of all claims in the order of
+    their numbers.
     `confidence` is a calibrated probability in [0, 1]. `missing_terms` are the question's
     terms that the library never mentions. `timings_ms` maps stage to milliseconds, with
     "total".
@@ -223,7 +229,7 @@ class Chatbot:
             yield self._answer(question, meant[0], clock, text=self._introduction(), confidence=1.0)
             return
         replied = next((t.content for t in reversed(history) if t.role == "assistant"), "")
-        read = self._read(meant, replied, clock, documents, exclude_documents)
+        read = self._read_all(meant, replied, clock, documents, exclude_documents)
         if read is None:
             yield self._answer(
                 question, meant[0], clock, confidence=0.0, refusal=self._say.nothing_to_search
@@ -325,6 +331,59 @@ class Chatbot:
         notices = (*answer.notices, *grown.notices, *unchecked)
         return replace(answer, mode="llm", model=model.name, notices=notices)
 
+    def _read_all(
+        self,
+        meant: Sequence[str],
+        replied: str,
+        clock: _Clock,
+        documents: Sequence[str] | None,
+        exclude_documents: Sequence[str],
+    ) -> _Read | None:
+        """Read what a question may mean, each of its subquestions for itself.
+
+        None where there is no passage to search.
+        """
+        asked = [subquestions(question) for question in meant]
+        if len(asked[0]) == 1:
+            return self._read(meant, replied, clock, documents, exclude_documents)
+        alike = [each for each in asked if len(each) == len(asked[0])]
+        reads: list[_Read] = []
+        for one in [*zip(*alike, strict=True)][:MAX_PARTS]:
+            read = self._read(one, replied, clock, documents, exclude_documents)
+            if read is None:
+                return None
+            reads.append(read)
+        together = self._together(meant[0], reads, clock)
+        left = asked[0][MAX_PARTS:]
+        if not left:
+            return together
+        unasked = self._say.not_asked.format(shortened(" ".join(left)))
+        notices = (*together.found.notices, unasked)
+        return replace(together, found=replace(together.found, notices=notices))
+
+    def _together(self, question: str, reads: Sequence[_Read], clock: _Clock) -> _Read:
+        """Join what was read for the subquestions of a question; name those left unanswered.
+
+        Where one sentence answers all of them, its own words for the whole of it go before.
+        """
+        sure = [read.found for read in reads if self._is_sure(read)]
+        hits = merge(read.hits for read in reads)
+        if not sure:
+            best = max(reads, key=lambda read: read.found.confidence)
+            return replace(best, question=question, hits=hits)
+        found = joined(sure)
+        if len(sure) == len(reads) and (source := found.only_sentence):
+            there = [hit for hit in hits if _holds(hit.passage, *source)]
+            whole = self._reading_of(question, there, clock).found
+            if source == whole.only_sentence and whole.covers(sure):
+                found = replace(whole, confidence=found.confidence)
+        unsaid = (self._say.not_said.format(r.question) for r in reads if not self._is_sure(r))
+        found = replace(found, notices=(*found.notices, *unsaid))
+        return _Read(question, probe(analyse(question), rarity), hits, found)
+
+    def _is_sure(self, read: _Read) -> bool:
+        return read.found.confidence >= self._threshold
+
     def _read(
         self,
         meant: Sequence[str],
@@ -347,7 +406,7 @@ class Chatbot:
             reads.append(read)
         best = max(reads, key=lambda read: (self._is_news(read, replied), read.found.confidence))
         unread = len(best.hits) == self.settings.top_k
-        if unread and best.found.confidence < self._threshold:
+        if unread and not self._is_sure(best):
             passages = self.settings.top_k * READ_FURTHER
             read = self._reading(best.question, passages, clock, documents, exclude_documents)
             if read and read.found.confidence > best.found.confidence:
@@ -355,7 +414,7 @@ class Chatbot:
         return best
 
     def _is_news(self, read: _Read, replied: str) -> bool:
-        return read.found.confidence >= self._threshold and read.found.text not in replied
+        return self._is_sure(read) and read.found.text not in replied
 
     def _reading(
         self,
@@ -366,17 +425,17 @@ class Chatbot:
         exclude_documents: Sequence[str],
     ) -> _Read | None:
         """Read the best passages for one question; None where there is none to search."""
-        asked = analyse(question)
-        sought = topic(asked) if asked.kind == "summary" else question
+        sought = _sought(question, analyse(question)) or question
         with clock.stage("retrieve"):
             hits = self.library.search(
-                sought or question,
-                passages,
-                documents=documents,
-                exclude_documents=exclude_documents,
+                sought, passages, documents=documents, exclude_documents=exclude_documents
             )
-        if not hits:
-            return None
+        return self._reading_of(question, hits, clock) if hits else None
+
+    def _reading_of(self, question: str, hits: Sequence[Hit], clock: _Clock) -> _Read:
+        """Read passages for one question."""
+        asked = analyse(question)
+        sought = _sought(question, asked)
         with clock.stage("read"):
             probed = probe(asked if sought == question else analyse(sought), rarity)
             sentences = self._sentences(probed, sought or question, hits)
@@ -448,6 +507,16 @@ class Chatbot:
             model=self._reader.name,
             timings_ms=clock.read(),
         )
+
+
+def _holds(passage: Passage, document_id: str, sentence: Sentence) -> bool:
+    inside = passage.start <= sentence.start and sentence.end <= passage.end
+    return passage.document_id == document_id and inside
+
+
+def _sought(question: str, asked: Asked) -> str:
+    """Return what passages are searched by: the question, or the topic to sum up, "" for all."""
+    return topic(asked) if asked.kind == "summary" else question
 
 
 def checked_question(question: str) -> str:

@@ -146,17 +146,17 @@ def _name_into(phrase: Phrase, new: str, last: Exchange) -> Iterator[_Swap]:
     measure = _measure_start(phrase)
     end = measure if measure > phrase.start else phrase.end
     old = last.question[phrase.start : end]
-    likeness = _likeness(old, new)
+    alike = likeness(old, new)
     if last.asked.kind in ("number", "person") and phrase == last.asked_phrase and not named(new):
-        likeness += 2
+        alike += 2
     if phrase.start == 0:
         parallel = sort_of(old) == "thing" and (named(new) or _THAT_ONE.search(new))
-        likeness += 2 if parallel else 0.5
+        alike += 2 if parallel else 0.5
     core = _core_start(phrase)
     goes_behind = old[-1] == new[-1] or end < phrase.end
     if phrase.start < core < end and goes_behind and not any(map(_places, tagged(new))):
-        yield _Swap(likeness + 0.5, core, end, new)
-    yield _Swap(likeness, phrase.start, end, new)
+        yield _Swap(alike + 0.5, core, end, new)
+    yield _Swap(alike, phrase.start, end, new)
 
 
 def _core_start(phrase: Phrase) -> int:
@@ -177,7 +177,7 @@ def _measure_start(phrase: Phrase) -> int:
     return phrase.head.start if len(measured.group()) == 1 else phrase.start + measured.start()
 
 
-def _likeness(old: str, new: str) -> float:
+def likeness(old: str, new: str) -> float:
     """Return how alike two phrases are, by what they name and how they end."""
     same_sort = sort_of(old) == sort_of(new) != "thing"
     same_end = old[-1] == new[-1] and len(new) > 1

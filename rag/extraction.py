@@ -30,6 +30,44 @@ class Found:
     confidence: float
     notices: tuple[str, ...] = ()
 
+    @property
+    def only_sentence(self) -> tuple[str, Sentence] | None:
+        """The document and sentence that all claims are taken from, None where several are."""
+        sources = {(name, sentence) for _, name, sentence in self.claims}
+        return sources.pop() if len(sources) == 1 else None
+
+    def covers(self, parts: Sequence[Found]) -> bool:
+        """Tell whether this says all that the parts of a question were answered.
+
+        It holds their words, or is a list of as many items that stand in theirs.
+        """
+        items = [text for text, _, _ in self.claims]
+        listed = all(any(item in part.text for part in parts) for item in items)
+        return all(p.text in self.text for p in parts) or (listed and len(items) == len(parts))
+
+
+def joined(parts: Sequence[Found]) -> Found:
+    """Return the answers to the parts of a question as one, as sure as the least sure of them.
+
+    What another says too, in the same sentence, is said once.
+    """
+    told = [part for k, part in enumerate(parts) if not _is_told(part, parts[:k], parts[k + 1 :])]
+    return Found(
+        "；".join(part.text for part in told),
+        tuple(claim for part in told for claim in part.claims),
+        min(part.confidence for part in parts),
+        tuple(dict.fromkeys(notice for part in told for notice in part.notices)),
+    )
+
+
+def _is_told(part: Found, before: Sequence[Found], behind: Sequence[Found]) -> bool:
+    """Tell whether another part says what this one does; of the same words the first stay."""
+
+    def says(other: Found) -> bool:
+        return part.text in other.text and other.only_sentence == part.only_sentence
+
+    return any(map(says, before)) or any(says(each) and each.text != part.text for each in behind)
+
 
 class Extraction:
     """Makes answers of what a reader found, over one library."""

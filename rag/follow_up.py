@@ -21,6 +21,7 @@ from rag.naming import named
 from rag.pointers import COUNTING, pointer_in, resolved
 from rag.question import analyse
 from rag.records import AnswerRecord
+from rag.subquestions import clauses
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,8 @@ def _exchanges(history: Sequence[Turn]) -> list[Exchange]:
             continue
         if analyse(turn.content).kind != "meta":
             reply = behind.content if behind and behind.role == "assistant" else ""
-            found.append(Exchange.of(_readings(turn.content, found)[0], reply))
+            parts = clauses(_readings(turn.content, found)[0])
+            found += [Exchange.of(part, reply if len(parts) == 1 else "") for part in parts]
     return found
 
 

@@ -14,6 +14,8 @@ class Messages:
     nothing_to_search: str
     refused: str
     refused_missing: str
+    not_said: str
+    not_asked: str
     holds: str
     try_these: str
     disagree: str
@@ -39,6 +41,8 @@ _CHINESE = Messages(
     nothing_to_search="没有可查的文档。请先用 wenju add 加入文档，或放宽文档范围。",
     refused="文档里没有说到这一点。下面是意思最接近的一段，供您判断。",
     refused_missing="文档里没有说到这一点：其中从未提及{}。下面是意思最接近的一段，供您判断。",
+    not_said="其中这一问，文档里没有说到：{}",
+    not_asked="一次最多答三问，其余请另外再问：{}",
     holds="您好，我是问据：根据文档回答问题，每个回答都附原文。现有文档 {} 篇：{}。",
     try_these="可以这样问：",
     disagree="{} 份文档的说法不同，都列在上面，括号里是文档的日期。",
@@ -58,6 +62,8 @@ _ENGLISH = Messages(
     refused="The documents do not say. The passage nearest in meaning follows.",
     refused_missing="The documents do not say: they never mention {}. The passage nearest in "
     "meaning follows.",
+    not_said="One part of it the documents do not say: {}",
+    not_asked="At most three questions are answered at once, ask the others again: {}",
     holds="Hello, this is wenju: answers from documents, each with its evidence. It holds {} "
     "document(s): {}.",
     try_these="You could ask:",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import chain
 
 from index.documents import Document
 from index.library import Hit, Library
@@ -33,6 +34,14 @@ def reorder(hits: Sequence[Hit], spans: Sequence[Span]) -> tuple[Hit, ...]:
         replace(hit, score=score / (1 + READING_WEIGHT), rank=rank)
         for rank, (hit, score) in enumerate(scored, 1)
     )
+
+
+def merge(found: Iterable[Sequence[Hit]]) -> tuple[Hit, ...]:
+    """Order the hits of several searches by score, each passage once at its best; ranks follow."""
+    best: dict[str, Hit] = {}
+    for hit in sorted(chain.from_iterable(found), key=lambda hit: -hit.score):
+        best.setdefault(hit.passage.id, hit)
+    return tuple(replace(hit, rank=rank) for rank, hit in enumerate(best.values(), 1))
 
 
 def documents_of(library: Library, ids: Iterable[str]) -> dict[str, Document]:
