@@ -161,7 +161,8 @@ class Chatbot:
         """Answer from `library`.
 
         `reader` finds the spans; `model` writes the answer over them, by default that of the
-        settings' endpoint, if they name one. `notices` go with every answer.
+        settings' endpoint, if they name one. `notices` go with every answer. `threshold` is the
+        confidence below which an extracted answer is refused.
         """
         self.library = library
         self.settings = settings or Settings()
@@ -169,7 +170,7 @@ class Chatbot:
         self._reader, warnings = (reader, ()) if reader else load_reader(self.settings.lang)
         calibrated = calibration(self._reader.name)
         wanted = self.settings.threshold
-        self._threshold = calibrated.threshold if wanted is None else wanted
+        self.threshold = calibrated.threshold if wanted is None else wanted
         self.notices = (*notices, *warnings)
         self._say: Messages = messages(self.settings.lang)
         self._extraction = Extraction(library, calibrated, self._say)
@@ -237,7 +238,7 @@ class Chatbot:
         """Return what the reader found, or a refusal where it is not sure of it."""
         found, hits, resolved = read.found, read.hits, read.question
         missing = self._missing_terms(read.probed, clock)
-        if found.confidence < self._threshold:
+        if found.confidence < self.threshold:
             reason = self._refusal(missing)
             return self._answer(
                 question, resolved, clock, hits, found.confidence, refusal=reason, missing=missing
@@ -347,7 +348,7 @@ class Chatbot:
             reads.append(read)
         best = max(reads, key=lambda read: (self._is_news(read, replied), read.found.confidence))
         unread = len(best.hits) == self.settings.top_k
-        if unread and best.found.confidence < self._threshold:
+        if unread and best.found.confidence < self.threshold:
             passages = self.settings.top_k * READ_FURTHER
             read = self._reading(best.question, passages, clock, documents, exclude_documents)
             if read and read.found.confidence > best.found.confidence:
@@ -355,7 +356,7 @@ class Chatbot:
         return best
 
     def _is_news(self, read: _Read, replied: str) -> bool:
-        return read.found.confidence >= self._threshold and read.found.text not in replied
+        return read.found.confidence >= self.threshold and read.found.text not in replied
 
     def _reading(
         self,
