@@ -17,7 +17,7 @@ RANKINGS = ("dense_", "lexical_", "fused_", "")
 class Bin(NamedTuple):
     """Answers of about the same confidence: how many, their mean confidence, the share right."""
 
-    count: int
+    answers: int
     confidence: float
     right: float
 

@@ -36,10 +36,10 @@ REASONS: Mapping[Reason, str] = {
 }
 """Why a question failed, in the order of trial, and what a reader sees for it."""
 
-Cause = Reason | Literal["not found", "misread"]
+Cause = Reason | Literal["not found", "found but misread"]
 CAUSES: Mapping[Cause, str] = {
     "not found": "没找到原文",
-    "misread": "找到了，读错了",
+    "found but misread": "找到了，读错了",
     **REASONS,
 }
 """What went wrong on the way to a failure, and what a reader sees for it: see `cause`."""
@@ -79,8 +79,8 @@ METRICS: Mapping[str, str] = {
     "refusal_precision": "拒答准确率",
     "refusal_recall": "拒答召回率",
     "refusal_f1": "拒答 F1",
-    "refusal_auroc": "置信度 AUROC",
-    "ece": "置信度校准误差",
+    "refusal_auroc": "可信度 AUROC",
+    "ece": "可信度校准误差",
     "latency_p50_ms": "耗时中位数（毫秒）",
     "latency_p95_ms": "耗时 95 分位（毫秒）",
     "latency_max_ms": "最大耗时（毫秒）",
@@ -234,7 +234,7 @@ def cause(row: Row) -> Cause | None:
     ranks = row.ranks.get("evidence", ())
     if row.failure in _FOR_WANT_OF_EVIDENCE and None in ranks:
         return "not found"
-    return "misread" if row.failure == "wrong answer" and ranks else row.failure
+    return "found but misread" if row.failure == "wrong answer" and ranks else row.failure
 
 
 _FOR_WANT_OF_EVIDENCE = ("refused though answerable", "wrong answer", "wrong citation")

@@ -299,10 +299,15 @@ def _seed_only(settings: Settings) -> DiskLibrary:
         return seed_library(temporary_folder(), settings_embedder(settings), progress=progress)
 
 
-def _insisting(opened: DiskLibrary, settings: Settings) -> Chatbot:
-    """Return a chatbot that refuses nothing, having read all that is read before a refusal."""
+def _insisting(opened: DiskLibrary, settings: Settings) -> Chatbot | None:
+    """Return a chatbot that refuses nothing, having read all that is read before a refusal.
+
+    There is none beside a language model, which refuses by its own judgement.
+    """
+    if settings.llm_model:
+        return None
     passages = min(settings.top_k * READ_FURTHER, 100)
-    return Chatbot(opened, settings=replace(without_model(settings), threshold=0, top_k=passages))
+    return Chatbot(opened, settings=replace(settings, threshold=0, top_k=passages))
 
 
 def _asking(model: str | None) -> AbstractContextManager[Callable[[int, int], None]]:
