@@ -179,7 +179,7 @@ def compare(
             "`wenju eval --json`.",
         ) from error
     shared = [key for key in now if key in before]
-    weights = resamples(len(shared), seed=seed) if shared else np.ones((1, 0))
+    weights = resamples(len(shared), seed=seed)
     changes = {
         name: np.array([_change(now[key], before[key], name) for key in shared]) for name in METRICS
     }

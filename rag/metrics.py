@@ -291,6 +291,8 @@ def resamples(n: int, *, count: int = 1000, seed: int = 0) -> Floats:
 
     Source: Efron, "Bootstrap Methods: Another Look at the Jackknife", 1979.
     """
+    if n == 0:
+        return np.zeros((count, 0))
     drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=count)
     return drawn.astype(np.float64)
 

@@ -294,8 +294,8 @@ def _statistics(rows: Sequence[Row]) -> dict[str, Statistic]:
         for name, values in columns.items()
     }
     statistics["length_ratio"] = lambda weights: percentile(0.5, columns["length_ratio"], weights)
-    refused = np.array([row.refused for row in rows])
-    unanswerable = np.array([not row.answerable for row in rows])
+    refused = np.array([row.refused for row in rows], dtype=np.bool_)
+    unanswerable = np.array([not row.answerable for row in rows], dtype=np.bool_)
     statistics["refusal_f1"] = lambda weights: f1(refused, unanswerable, weights)
     statistics["refusal_auroc"] = _auroc_statistic(rows)
     statistics["ece"] = _calibration_statistic(rows)
@@ -310,7 +310,7 @@ def _column(rows: Sequence[Row], name: str) -> Floats:
 
 
 def _auroc_statistic(rows: Sequence[Row]) -> Statistic:
-    answerable = np.array([row.answerable for row in rows])
+    answerable = np.array([row.answerable for row in rows], dtype=np.bool_)
     worst = np.where(answerable, 0.0, 1.0)
     given = np.array([np.nan if row.confidence is None else row.confidence for row in rows])
     confidence = np.where(np.isnan(given), worst, given)
@@ -318,7 +318,7 @@ def _auroc_statistic(rows: Sequence[Row]) -> Statistic:
 
 
 def _calibration_statistic(rows: Sequence[Row]) -> Statistic:
-    answered = np.array([row.answered for row in rows])
+    answered = np.array([row.answered for row in rows], dtype=np.bool_)
     confidence = np.array([row.confidence or 0.0 for row in rows])[answered]
     correct = _column(rows, "correct")[answered]
     return lambda weights: calibration_error(confidence, correct, weights[:, answered])

@@ -98,6 +98,8 @@ def _tiles(report: Report) -> str:
 
 
 def _kinds(report: Report) -> str:
+    if not report.by_kind:
+        return ""
     order = sorted(report.by_kind, key=lambda kind: -(report.by_kind[kind]["correct"] or 0.0))
     note = say(
         "括号里是题数；题型的区间是 Wilson 区间。",

@@ -103,10 +103,10 @@ def _failure(row: Row, kind: int) -> str:
             text(" / ".join(row.expected)) if row.answerable else say("拒答", "a refusal")
         ),
         say("实答", "got"): got,
-        say("没有说出的", "withheld"): f"{text(row.withheld)} {_verdict(row)}" * bool(row.withheld),
+        say("门槛低些会答", "if not refused"): _withheld(row),
         say("可信度", "confidence"): unsure,
         say("原文名次", "evidence at rank"): text(_ranks(row)),
-        say("首个段落", "first passage"): text(row.top_passage) * row.refused,
+        say("首个段落", "first passage"): text(row.top_passage) * _is_elsewhere(row),
         say("错误", "error"): text(row.error),
     }
     reason = say(REASONS[row.failure], row.failure) if row.failure else ""
@@ -119,8 +119,16 @@ def _failure(row: Row, kind: int) -> str:
     )
 
 
-def _verdict(row: Row) -> str:
-    return say("（对的）", "(right)") if row.right_if_answered else say("（不对）", "(wrong)")
+def _is_elsewhere(row: Row) -> bool:
+    """Tell a refusal whose first passage is not the one of the evidence, which is shown anyway."""
+    return row.refused and row.ranks.get("evidence", (None,))[0] != 1
+
+
+def _withheld(row: Row) -> str:
+    if not row.withheld:
+        return ""
+    right = say("（对）", " (right)") if row.right_if_answered else say("（不对）", " (wrong)")
+    return text(row.withheld) + right
 
 
 def _ranks(row: Row) -> str:
