@@ -96,7 +96,7 @@ def reliability_diagram(title: str, bins: Sequence[Bin], ece: float | None) -> s
         plot.box(at - 10, 378 - tall, 20, tall, "bar")
         plot.text(at, 373 - tall, str(each.answers), "tick middle number")
     plot.line(x(0), 378, x(1), 378, "axis")
-    plot.text(_LEFT - 8, 376, say("回答数", "answers"), "tick end")
+    plot.text(_LEFT - 8, 376, say("回答数", "count"), "tick end")
     if ece is not None:
         plot.text(x(0) + 12, _TOP + 14, f"ECE {ece:.3f}", "strong")
     return plot.drawn()
@@ -138,10 +138,12 @@ def risk_coverage_plot(
         plot.circle(at, height, 6, "dot c2")
         side = "end" if at > WIDTH / 2 else "start"
         said = say(
-            f"{name}：答 {current.coverage:.0%}，错 {current.risk:.1%}",
-            f"{name}: {current.coverage:.0%} answered, {current.risk:.1%} wrong",
+            f"答 {current.coverage:.0%}，错 {current.risk:.1%}",
+            f"{current.coverage:.0%} answered, {current.risk:.1%} wrong",
         )
-        plot.text(at + (-8 if side == "end" else 8), max(28, height - 14), said, f"{side} strong")
+        beside, above = at + (-8 if side == "end" else 8), max(44, height - 14)
+        plot.text(beside, above - 17, name, f"{side} strong")
+        plot.text(beside, above, said, f"{side} strong")
     return plot.drawn()
 
 

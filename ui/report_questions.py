@@ -234,10 +234,10 @@ def _differences(comparison: Comparison) -> str:
     changed = {
         name: each
         for name, each in comparison.metrics.items()
-        if each.before != each.now or each.paired
+        if each.paired or (each.paired is None and each.before != each.now)
     }
     if not changed:
-        return f"<p>{say('指标都一样。', 'All metrics are the same.')}</p>"
+        return f"<p>{say('逐题没有差别。', 'No question differs.')}</p>"
     reach = max(
         (
             abs(end)
@@ -266,9 +266,10 @@ def _differences(comparison: Comparison) -> str:
         say("差的 95% 区间", "95% interval of the difference"),
     )
     note = say(
-        "前两列是各自全部问题的；差是两次都问了的问题逐题相减的平均。↓ 越小越好。",
+        "前两列是各自全部问题的；差是两次都问了的问题逐题相减的平均，没有差别的不列。↓ 越小越好。",
         "The first two columns are over all questions of each run; the difference is the mean of "
-        "the differences over the questions that both ask. ↓ means that less is better.",
+        "the differences over the questions that both ask, and where there is none it is left out. "
+        "↓ means that less is better.",
     )
     return f'{table(head, rows, "differences")}<p class="note">{note}</p>'
 
