@@ -167,7 +167,8 @@ class Chatbot:
         """Answer from `library`.
 
         `reader` finds the spans; `model` writes the answer over them, by default that of the
-        settings' endpoint, if they name one. `notices` go with every answer.
+        settings' endpoint, if they name one. `notices` go with every answer. `threshold` is the
+        confidence below which an extracted answer is refused.
         """
         self.library = library
         self.settings = settings or Settings()
@@ -175,7 +176,7 @@ class Chatbot:
         self._reader, warnings = (reader, ()) if reader else load_reader(self.settings.lang)
         calibrated = calibration(self._reader.name)
         wanted = self.settings.threshold
-        self._threshold = calibrated.threshold if wanted is None else wanted
+        self.threshold = calibrated.threshold if wanted is None else wanted
         self.notices = (*notices, *warnings)
         self._say: Messages = messages(self.settings.lang)
         self._extraction = Extraction(library, calibrated, self._say)
@@ -243,7 +244,7 @@ class Chatbot:
         """Return what the reader found, or a refusal where it is not sure of it."""
         found, hits, resolved = read.found, read.hits, read.question
         missing = self._missing_terms(read.probed, clock)
-        if found.confidence < self._threshold:
+        if found.confidence < self.threshold:
             reason = self._refusal(missing)
             return self._answer(
                 question, resolved, clock, hits, found.confidence, refusal=reason, missing=missing
@@ -382,7 +383,7 @@ class Chatbot:
         return _Read(question, probe(analyse(question), rarity), hits, found)
 
     def _is_sure(self, read: _Read) -> bool:
-        return read.found.confidence >= self._threshold
+        return read.found.confidence >= self.threshold
 
     def _read(
         self,

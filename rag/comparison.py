@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from sys import float_info
 from typing import Any
@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from rag.errors import EvaluationError
-from rag.metrics import interval, mean, resamples
-from rag.report import LOWER_IS_BETTER, METRICS, Report
+from rag.metrics import Floats, interval, mean, resamples
+from rag.report import LOWER_IS_BETTER, METRICS, Report, Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +55,33 @@ class Difference:
     """A metric in an older run and now.
 
     `interval` is the bootstrap 95% interval of `now - before` over the questions that both
-    runs score, paired; None where the metric is no mean over the same questions in both runs.
+    runs score, paired, and `paired` that difference itself; None where the metric is no mean
+    over the same questions in both runs.
     """
 
     before: float | None
     now: float | None
+    paired: float | None
     interval: tuple[float, float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one run made of a question; `confidence` is None where it has none."""
+
+    correct: float
+    got: str
+    refused: bool
+    confidence: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A question that both runs asked."""
+
+    row: Row
+    before: Outcome
+    now: Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +90,7 @@ class Comparison:
 
     `names` are those of the other one and of this, for people. `fixed` and `broken` are the ids
     of questions that became correct or ceased to be; `added` and `removed` those that only one
-    of the two asks.
+    of the two asks. `changes` are all the questions that both ask.
     """
 
     names: tuple[str, str]
@@ -78,6 +99,7 @@ class Comparison:
     broken: tuple[str, ...]
     added: tuple[str, ...]
     removed: tuple[str, ...]
+    changes: tuple[Change, ...]
 
 
 def read_report(path: Path) -> dict[str, Any]:
@@ -146,7 +168,8 @@ def compare(
     """
     now = {row.id: row.scores for row in report.rows}
     try:
-        before = {row["id"]: row["scores"] for row in baseline["rows"]}
+        old_rows = {row["id"]: row for row in baseline["rows"]}
+        before = {key: row["scores"] for key, row in old_rows.items()}
         old_metrics = dict(baseline["metrics"])
         correct_before = {key: scores["correct"] for key, scores in before.items()}
     except (KeyError, TypeError, ValueError) as error:
@@ -156,7 +179,7 @@ def compare(
             "`wenju eval --json`.",
         ) from error
     shared = [key for key in now if key in before]
-    weights = resamples(len(shared), seed=seed) if shared else np.ones((1, 0))
+    weights = resamples(len(shared), seed=seed)
     changes = {
         name: np.array([_change(now[key], before[key], name) for key in shared]) for name in METRICS
     }
@@ -166,6 +189,7 @@ def compare(
             name: Difference(
                 before=old_metrics.get(name),
                 now=report.metrics[name],
+                paired=None if name in _UNPAIRED else _estimate(changes[name]),
                 interval=None if name in _UNPAIRED else interval(mean(changes[name], weights)),
             )
             for name in METRICS
@@ -174,6 +198,23 @@ def compare(
         broken=tuple(key for key in shared if now[key]["correct"] < correct_before[key]),
         added=tuple(key for key in now if key not in before),
         removed=tuple(key for key in before if key not in now),
+        changes=tuple(
+            Change(row, _outcome(old_rows[row.id]), _outcome(asdict(row)))
+            for row in report.rows
+            if row.id in before
+        ),
+    )
+
+
+def _outcome(row: Mapping[str, Any]) -> Outcome:
+    """Read what came of a question; an older report may lack all but the scores."""
+    got, confidence = row.get("got"), row.get("confidence")
+    is_share = isinstance(confidence, int | float) and 0 <= confidence <= 1
+    return Outcome(
+        correct=row["scores"]["correct"],
+        got=got if isinstance(got, str) else "",
+        refused=row.get("refused") is True,
+        confidence=confidence if is_share else None,
     )
 
 
@@ -190,6 +231,11 @@ _UNPAIRED = frozenset(
 )
 """Metrics whose difference is no mean of differences: a median, or over the questions that
 were refused or answered, which are others in each run."""
+
+
+def _estimate(values: Floats) -> float | None:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else None
 
 
 def _change(now: Mapping[str, float], before: Mapping[str, float], name: str) -> float:

@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from index.documents import Document
 from index.errors import IndexingError
 from index.library import Hit, Library, Mode
 from rag.answer import Answer, Answerer
 from rag.citations import Citation
 from rag.errors import EvaluationError
+from rag.excerpts import excerpts
 from rag.metrics import (
     Evidence,
     Span,
@@ -29,7 +31,7 @@ from rag.metrics import (
     reciprocal_rank_at,
 )
 from rag.questions import BEYOND_FACTS, Question
-from rag.report import Reason, Report, Row, make_report
+from rag.report import Excerpt, Reason, Report, Row, make_report
 
 _MODES: tuple[Mode, ...] = ("fused", "dense", "lexical")
 _DEPTH = 10
@@ -68,6 +70,7 @@ def evaluate(
     library: Library,
     questions: Sequence[Question],
     *,
+    insisting: Answerer | None = None,
     hold_out: float = 0.0,
     given_document: bool = False,
     with_rankings: bool = True,
@@ -78,14 +81,15 @@ def evaluate(
 ) -> Report:
     """Ask every question and report how the answers, rankings, citations and refusals fared.
 
-    `hold_out` is the share, in [0, 1], of the answerable questions with a known document
-    that are asked with it hidden, so that refusing is right; `seed` draws them. With
-    `given_document` each question is answered from its own document alone. `recall@k` and the
-    like rank by the answer's own hits; `with_rankings` adds the library's search for the
-    question as resolved: fused, by the vectors alone and by the words alone. `settings` are
-    written into the report beside the ones above. `progress` is called with (asked, all).
-    `words_of` gives what the report says of an error that a question raised.
-    `rag.report.make_report` says over which questions each metric runs.
+    `insisting` answers what `answerer` refuses: it is asked where a question was refused though
+    answerable, to learn what a lower threshold would have given. `hold_out` is the share, in
+    [0, 1], of the answerable questions with a known document that are asked with it hidden, so
+    that refusing is right; `seed` draws them. With `given_document` each question is answered
+    from its own document alone. `recall@k` and the like rank by the answer's own hits;
+    `with_rankings` adds the library's search for the question as resolved: fused, by the vectors
+    alone and by the words alone. `settings` are written into the report beside the ones above.
+    `progress` is called with (asked, all). `words_of` gives what the report says of an error
+    that a question raised. `rag.report.make_report` says over which questions each metric runs.
 
     Raises:
         EvaluationError: there is no question, an id occurs twice, the evidence of a question
@@ -97,7 +101,7 @@ def evaluate(
     cases = _hide(cases, hold_out, seed) if hold_out else cases
     if given_document:
         cases = [replace(case, within=case.home or None) for case in cases]
-    examiner = _Examiner(answerer, library, with_rankings, words_of)
+    examiner = _Examiner(answerer, insisting, library, with_rankings, words_of)
     rows: list[Row] = []
     for case in cases:
         rows.append(examiner.examine(case))
@@ -252,22 +256,29 @@ class _Examiner:
     def __init__(
         self,
         answerer: Answerer,
+        insisting: Answerer | None,
         library: Library,
         with_rankings: bool,
         words_of: Callable[[Exception], str],
     ) -> None:
         self._answerer = answerer
+        self._insisting = insisting
         self._words_of = words_of
         self._library = library
         self._modes = _MODES if with_rankings else ()
         self._all_passages = library.info().passages
-        self._texts: dict[str, str | None] = {}
+        self._documents: dict[str, Document | None] = {}
         self._passages: dict[str, list[Span]] = {}
         self.models: set[str] = set()
 
     def examine(self, case: _Case) -> Row:
-        answer, error = self._ask(case)
-        scores = self._scores(case, answer)
+        answer, error = self._ask(self._answerer, case)
+        if answer:
+            self.models.add(answer.model)
+        ranks = self._ranks(case, answer)
+        scores = self._scores(case, answer, ranks)
+        failure = _failure(case, answer, scores)
+        withheld, right = self._if_answered(case, answer, scores["correct"] == 1)
         return Row(
             id=case.question.id,
             kind=case.kind,
@@ -281,15 +292,40 @@ class _Examiner:
             confidence=answer.confidence if answer else None,
             top_passage=answer.hits[0].passage.text if answer and answer.hits else "",
             error=error,
-            failure=_failure(case, answer, scores),
+            failure=failure,
             scores=scores,
             timings_ms=dict(answer.timings_ms) if answer else {},
+            ranks=ranks,
+            withheld=withheld,
+            right_if_answered=right,
+            excerpts=self._excerpts(case, answer) if failure else (),
         )
 
-    def _ask(self, case: _Case) -> tuple[Answer | None, str]:
+    def _if_answered(
+        self, case: _Case, answer: Answer | None, correct: bool
+    ) -> tuple[str, bool | None]:
+        """Return what a refusal withheld, and whether a question is right once it is answered."""
+        if answer is None:
+            return "", None
+        if not answer.refused:
+            return "", correct
+        if not case.answerable:
+            return "", False
+        insisted = self._ask(self._insisting, case)[0] if self._insisting else None
+        if insisted is None or insisted.refused:
+            return "", None
+        scores = _answer_scores(case, insisted) | _citation_scores(case, insisted)
+        return insisted.text, _is_correct(case, insisted, scores)
+
+    def _excerpts(self, case: _Case, answer: Answer | None) -> tuple[Excerpt, ...]:
+        evidence = [places for places in case.evidence if places] if case.answerable else []
+        cited = [_span(citation) for citation in answer.citations] if answer else []
+        return excerpts(evidence, cited, self._document)
+
+    def _ask(self, answerer: Answerer, case: _Case) -> tuple[Answer | None, str]:
         question = case.question
         try:
-            answer = self._answerer.ask(
+            answer = answerer.ask(
                 question.question,
                 question.history,
                 documents=case.within,
@@ -299,10 +335,11 @@ class _Examiner:
             raise
         except Exception as error:  # noqa: BLE001 - whatever a system raises counts against it
             return None, f"{type(error).__name__}: {self._words_of(error)}"
-        self.models.add(answer.model)
         return answer, ""
 
-    def _scores(self, case: _Case, answer: Answer | None) -> dict[str, float]:
+    def _scores(
+        self, case: _Case, answer: Answer | None, ranks: Mapping[str, Sequence[int | None]]
+    ) -> dict[str, float]:
         scores = _refusal_scores(case, answer)
         if answer and answer.citations:
             verbatim = [self._is_verbatim(citation) for citation in answer.citations]
@@ -314,32 +351,36 @@ class _Examiner:
                 scores["unsupported_rate"] = _mean(unsupported)
         if case.answerable:
             scores |= _answer_scores(case, answer) | _citation_scores(case, answer)
-            scores |= self._ranking_scores(case, answer) | self._chance_scores(case)
+            scores |= _rank_scores(ranks) | self._chance_scores(case)
         return {"correct": float(_is_correct(case, answer, scores)), **scores}
 
     def _is_verbatim(self, citation: Citation) -> bool:
-        text = self._text(citation.document_id)
-        return text is not None and text[citation.start : citation.end] == citation.quote
+        document = self._document(citation.document_id)
+        text = document.text if document else ""
+        return document is not None and text[citation.start : citation.end] == citation.quote
 
-    def _text(self, document_id: str) -> str | None:
-        if document_id not in self._texts:
+    def _document(self, document_id: str) -> Document | None:
+        if document_id not in self._documents:
             try:
-                self._texts[document_id] = self._library.document(document_id).text
+                self._documents[document_id] = self._library.document(document_id)
             except IndexingError:
-                self._texts[document_id] = None
-        return self._texts[document_id]
+                self._documents[document_id] = None
+        return self._documents[document_id]
 
-    def _ranking_scores(self, case: _Case, answer: Answer | None) -> dict[str, float]:
-        scores: dict[str, float] = {}
+    def _ranks(self, case: _Case, answer: Answer | None) -> dict[str, tuple[int | None, ...]]:
+        """Return where each ranking has the evidence and the document of what is answerable."""
+        if not case.answerable:
+            return {}
+        ranks: dict[str, tuple[int | None, ...]] = {}
         rankings = {"": _spans(answer.hits) if answer else []}
         for mode in self._modes:
             rankings[f"{mode}_"] = self._search(case, answer, mode) if answer else []
         for prefix, ranked in rankings.items():
             if case.evidence:
-                scores |= _rank_scores(prefix, evidence_ranks(ranked, case.evidence))
+                ranks[f"{prefix}evidence"] = tuple(evidence_ranks(ranked, case.evidence))
             if case.home:
-                scores |= _rank_scores(f"{prefix}document_", [document_rank(ranked, case.home)])
-        return scores
+                ranks[f"{prefix}document"] = (document_rank(ranked, case.home),)
+        return ranks
 
     def _search(self, case: _Case, answer: Answer, mode: Mode) -> list[Span]:
         hits = self._library.search(
@@ -439,12 +480,14 @@ def _span(citation: Citation) -> Span:
     return Span(citation.document_id, citation.start, citation.end)
 
 
-def _rank_scores(prefix: str, ranks: Sequence[int | None]) -> dict[str, float]:
-    return {
-        f"{prefix}recall@1": recall_at(1, ranks),
-        f"{prefix}recall@5": recall_at(5, ranks),
-        f"{prefix}mrr@10": reciprocal_rank_at(_DEPTH, ranks),
-    }
+def _rank_scores(ranks: Mapping[str, Sequence[int | None]]) -> dict[str, float]:
+    scores: dict[str, float] = {}
+    for name, each in ranks.items():
+        prefix = name.removesuffix("evidence").replace("document", "document_")
+        scores[f"{prefix}recall@1"] = recall_at(1, each)
+        scores[f"{prefix}recall@5"] = recall_at(5, each)
+        scores[f"{prefix}mrr@10"] = reciprocal_rank_at(_DEPTH, each)
+    return scores
 
 
 def _is_correct(case: _Case, answer: Answer | None, scores: Mapping[str, float]) -> bool:

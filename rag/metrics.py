@@ -14,7 +14,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Sequence
 from difflib import SequenceMatcher
-from math import comb
+from math import comb, sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -266,6 +266,11 @@ def auroc(scores: Floats, positive: NDArray[np.bool_], weights: Floats) -> Float
     return _divide(area, positives.sum(axis=1) * negatives.sum(axis=1))
 
 
+def bin_of(confidence: Floats, bins: int) -> NDArray[np.int64]:
+    """Return which of `bins` of equal width over [0, 1] each `confidence (n,)` falls into."""
+    return np.minimum((confidence * bins).astype(np.int64), bins - 1)
+
+
 def calibration_error(
     confidence: Floats, correct: Floats, weights: Floats, *, bins: int = 10
 ) -> Floats:
@@ -277,8 +282,7 @@ def calibration_error(
     Source: Naeini, Cooper and Hauskrecht, "Obtaining Well Calibrated Probabilities Using
     Bayesian Binning", AAAI 2015.
     """
-    bin_of = np.minimum((confidence * bins).astype(np.int64), bins - 1)
-    gaps = (correct - confidence)[:, None] * (bin_of[:, None] == np.arange(bins))
+    gaps = (correct - confidence)[:, None] * (bin_of(confidence, bins)[:, None] == np.arange(bins))
     return _divide(np.abs(weights @ gaps).sum(axis=1), weights.sum(axis=1))
 
 
@@ -287,6 +291,8 @@ def resamples(n: int, *, count: int = 1000, seed: int = 0) -> Floats:
 
     Source: Efron, "Bootstrap Methods: Another Look at the Jackknife", 1979.
     """
+    if n == 0:
+        return np.zeros((count, 0))
     drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=count)
     return drawn.astype(np.float64)
 
@@ -301,6 +307,21 @@ def interval(values: Floats) -> tuple[float, float] | None:
         return None
     low, high = np.percentile(known, [2.5, 97.5])
     return float(low), float(high)
+
+
+def score_interval(share: float, count: int) -> tuple[float, float]:
+    """Return the 95% interval of a mean of `count` scores in [0, 1], for small groups too.
+
+    The Wilson interval. No scores in [0, 1] vary more than zeros and ones of the same mean do,
+    so that it is wide enough for all; and where all are alike, of which a bootstrap makes an
+    interval of no width, it is still as wide as their number allows.
+
+    Source: Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", 1927.
+    """
+    z = 1.959964
+    centre = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z / (1 + z * z / count) * sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
+    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def _divide(numerator: Floats, denominator: Floats) -> Floats:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +17,7 @@ from rag.metrics import (
     mean,
     percentile,
     resamples,
+    score_interval,
 )
 
 Reason = Literal[
@@ -34,6 +35,14 @@ REASONS: Mapping[Reason, str] = {
     "wrong citation": "引文不对",
 }
 """Why a question failed, in the order of trial, and what a reader sees for it."""
+
+Cause = Reason | Literal["not found", "found but misread"]
+CAUSES: Mapping[Cause, str] = {
+    "not found": "没找到原文",
+    "found but misread": "找到了，读错了",
+    **REASONS,
+}
+"""What went wrong on the way to a failure, and what a reader sees for it: see `cause`."""
 
 _RANKINGS = {"": "", "fused_": "（未重排）", "dense_": "（仅向量）", "lexical_": "（仅词语）"}
 _RANKING_METRICS = {
@@ -70,8 +79,8 @@ METRICS: Mapping[str, str] = {
     "refusal_precision": "拒答准确率",
     "refusal_recall": "拒答召回率",
     "refusal_f1": "拒答 F1",
-    "refusal_auroc": "置信度 AUROC",
-    "ece": "置信度校准误差",
+    "refusal_auroc": "可信度 AUROC",
+    "ece": "可信度校准误差",
     "latency_p50_ms": "耗时中位数（毫秒）",
     "latency_p95_ms": "耗时 95 分位（毫秒）",
     "latency_max_ms": "最大耗时（毫秒）",
@@ -101,6 +110,22 @@ KIND_METRICS = (
 
 
 @dataclass(frozen=True, slots=True)
+class Excerpt:
+    """A stretch of a document around what was to be cited and what was.
+
+    `text` starts at code point `start` of the document, which has `length` of them. `evidence`
+    and `cited` are code points `[start, end)` of `text`.
+    """
+
+    title: str
+    start: int
+    length: int
+    text: str
+    evidence: tuple[tuple[int, int], ...]
+    cited: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One question, what came of it, and how it scored.
 
@@ -108,6 +133,13 @@ class Row:
     question's value of each metric that it counts for, and no others: a report's metric is
     the mean over the rows that have it (the median for `length_ratio`). `confidence` is None
     where the question raised, and `error` then says what. `failure` is None where all is well.
+
+    `ranks` are the ranks, from 1, that each ranking gives to each piece of the evidence
+    ("evidence", "dense_evidence" …) and to the document ("document" …), None where it does not
+    find it; those without a prefix are of the passages as they stand after reading. `withheld`
+    is what a refusal would have answered, and `right_if_answered` whether a question was
+    answered correctly or would have been, None where it is not known. `excerpts` are of the
+    source, for failures alone.
     """
 
     id: str
@@ -125,6 +157,15 @@ class Row:
     failure: Reason | None
     scores: Mapping[str, float]
     timings_ms: Mapping[str, float]
+    ranks: Mapping[str, tuple[int | None, ...]] = field(default_factory=dict)
+    withheld: str = ""
+    right_if_answered: bool | None = None
+    excerpts: tuple[Excerpt, ...] = ()
+
+    @property
+    def answered(self) -> bool:
+        """Say whether there was an answer: no refusal, and no error."""
+        return not self.refused and not self.error
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,14 +175,16 @@ class Report:
     `metrics` has every name of METRICS, None where undefined (refusal without an
     unanswerable question, say). `intervals` are bootstrap 95% intervals over questions.
     `counts` says over how many questions each metric runs. `by_kind` maps kind to "n",
-    "refused" (a share) and KIND_METRICS. `latency` maps a stage to its "p50", "p95" and
-    "max" in milliseconds.
+    "refused" (a share) and KIND_METRICS; `kind_intervals` has the 95% intervals of the latter,
+    by `rag.metrics.score_interval`. `latency` maps a stage to its "p50", "p95" and "max" in
+    milliseconds.
     """
 
     metrics: Mapping[str, float | None]
     intervals: Mapping[str, tuple[float, float] | None]
     counts: Mapping[str, int]
     by_kind: Mapping[str, Mapping[str, float | None]]
+    kind_intervals: Mapping[str, Mapping[str, tuple[float, float] | None]]
     latency: Mapping[str, Mapping[str, float]]
     settings: Mapping[str, Any]
     rows: tuple[Row, ...]
@@ -155,9 +198,10 @@ class Report:
         """Return JSON values: a run of `wenju eval --json`, which `--baseline` reads."""
         return {
             "metrics": dict(self.metrics),
-            "intervals": {name: pair and list(pair) for name, pair in self.intervals.items()},
+            "intervals": _lists(self.intervals),
             "counts": dict(self.counts),
             "by_kind": {kind: dict(figures) for kind, figures in self.by_kind.items()},
+            "kind_intervals": {kind: _lists(each) for kind, each in self.kind_intervals.items()},
             "latency": {stage: dict(figures) for stage, figures in self.latency.items()},
             "failures": [_failure_dict(row) for row in self.failures],
             "settings": dict(self.settings),
@@ -166,14 +210,34 @@ class Report:
         }
 
 
+def _lists(intervals: Mapping[str, tuple[float, float] | None]) -> dict[str, list[float] | None]:
+    return {name: pair and list(pair) for name, pair in intervals.items()}
+
+
 def _row_dict(row: Row) -> dict[str, Any]:
     return asdict(row) | {"expected": list(row.expected)}
 
 
 def _failure_dict(row: Row) -> dict[str, Any]:
     fields = _row_dict(row)
-    del fields["scores"], fields["timings_ms"]
+    for name in ("scores", "timings_ms", "ranks", "excerpts"):  # they stand in the rows
+        del fields[name]
     return {"reason": fields.pop("failure"), **fields}
+
+
+def cause(row: Row) -> Cause | None:
+    """Return what went wrong with a question, None where nothing did.
+
+    Where the passages that were read do not hold all of its evidence, that it was not found;
+    where they do and the answer is wrong, that it was misread; else why it failed.
+    """
+    ranks = row.ranks.get("evidence", ())
+    if row.failure in _FOR_WANT_OF_EVIDENCE and None in ranks:
+        return "not found"
+    return "found but misread" if row.failure == "wrong answer" and ranks else row.failure
+
+
+_FOR_WANT_OF_EVIDENCE = ("refused though answerable", "wrong answer", "wrong citation")
 
 
 def make_report(
@@ -212,6 +276,7 @@ def make_report(
         intervals={name: interval(statistics[name](sampled)) for name in METRICS},
         counts={name: _count(rows, name) for name in METRICS},
         by_kind={kind: _kind_figures(group) for kind, group in _grouped(rows).items()},
+        kind_intervals={kind: _kind_intervals(group) for kind, group in _grouped(rows).items()},
         latency=_latency(rows),
         settings=dict(settings or {}),
         rows=tuple(rows),
@@ -229,8 +294,8 @@ def _statistics(rows: Sequence[Row]) -> dict[str, Statistic]:
         for name, values in columns.items()
     }
     statistics["length_ratio"] = lambda weights: percentile(0.5, columns["length_ratio"], weights)
-    refused = np.array([row.refused for row in rows])
-    unanswerable = np.array([not row.answerable for row in rows])
+    refused = np.array([row.refused for row in rows], dtype=np.bool_)
+    unanswerable = np.array([not row.answerable for row in rows], dtype=np.bool_)
     statistics["refusal_f1"] = lambda weights: f1(refused, unanswerable, weights)
     statistics["refusal_auroc"] = _auroc_statistic(rows)
     statistics["ece"] = _calibration_statistic(rows)
@@ -245,7 +310,7 @@ def _column(rows: Sequence[Row], name: str) -> Floats:
 
 
 def _auroc_statistic(rows: Sequence[Row]) -> Statistic:
-    answerable = np.array([row.answerable for row in rows])
+    answerable = np.array([row.answerable for row in rows], dtype=np.bool_)
     worst = np.where(answerable, 0.0, 1.0)
     given = np.array([np.nan if row.confidence is None else row.confidence for row in rows])
     confidence = np.where(np.isnan(given), worst, given)
@@ -253,14 +318,10 @@ def _auroc_statistic(rows: Sequence[Row]) -> Statistic:
 
 
 def _calibration_statistic(rows: Sequence[Row]) -> Statistic:
-    answered = np.array([_is_answered(row) for row in rows])
+    answered = np.array([row.answered for row in rows], dtype=np.bool_)
     confidence = np.array([row.confidence or 0.0 for row in rows])[answered]
     correct = _column(rows, "correct")[answered]
     return lambda weights: calibration_error(confidence, correct, weights[:, answered])
-
-
-def _is_answered(row: Row) -> bool:
-    return not row.refused and not row.error
 
 
 def _count(rows: Sequence[Row], name: str) -> int:
@@ -268,7 +329,7 @@ def _count(rows: Sequence[Row], name: str) -> int:
         case "refusal_f1" | "refusal_auroc":
             return len(rows)
         case "ece":
-            return sum(map(_is_answered, rows))
+            return sum(row.answered for row in rows)
         case "latency_p50_ms" | "latency_p95_ms" | "latency_max_ms":
             return sum("total" in row.timings_ms for row in rows)
         case _:
@@ -289,6 +350,14 @@ def _kind_figures(rows: Sequence[Row]) -> dict[str, float | None]:
         "n": len(rows),
         "refused": sum(row.refused for row in rows) / len(rows),
         **{name: _defined(value) for name, value in means.items()},
+    }
+
+
+def _kind_intervals(rows: Sequence[Row]) -> dict[str, tuple[float, float] | None]:
+    scores = {name: [r.scores[name] for r in rows if name in r.scores] for name in KIND_METRICS}
+    return {
+        name: score_interval(sum(values) / len(values), len(values)) if values else None
+        for name, values in scores.items()
     }
 
 

@@ -20,12 +20,13 @@ from index.passages import Passage
 from rag.answer import Answer, Chatbot
 from rag.citations import Citation, Claim
 from rag.comparison import below, compare, read_report
+from rag.curves import recall_by_rank
 from rag.default_library import seed_library
 from rag.errors import EvaluationError
 from rag.evaluate import HELD_OUT, evaluate
 from rag.follow_up import Turn
 from rag.questions import Question, read_questions
-from rag.report import METRICS, Report, Row, figure, make_report
+from rag.report import METRICS, Report, Row, cause, figure, make_report
 
 SEEDS = Path(__file__).parents[1] / "seeds"
 TEXTS = {
@@ -330,10 +331,76 @@ def test_rankings_are_the_librarys_own_for_the_resolved_question() -> None:
     assert row_of(report, follow_up).resolved_question == INCOME.question
 
 
+def test_every_ranking_says_where_it_has_evidence_and_document() -> None:
+    row = row_of(run([replace(PISTONS, evidence=("年产50万只活塞", "活塞。\n基地"))]), PISTONS)
+    assert row.ranks["evidence"] == row.ranks["fused_evidence"] == (1, None)
+    assert row.ranks["lexical_evidence"] == (5, None)
+    assert row.ranks["dense_document"] == (1,)
+    assert row_of(run([MAYOR]), MAYOR).ranks == {}
+
+
+def test_recall_by_rank_is_the_recall_of_the_metrics() -> None:
+    report = run(EVERY, {PISTONS.question: ValueError("坏了")})
+    for prefix in ("", "fused_", "dense_", "lexical_"):
+        for target, metric in (("evidence", ""), ("document", "document_")):
+            curve = recall_by_rank(report.rows, f"{prefix}{target}")
+            for k in (1, 5):
+                name = f"{prefix}{metric}recall@{k}"
+                assert report.metrics[name] == pytest.approx(curve[k - 1]), name
+
+
 def test_only_the_fused_ranking_when_no_others_are_wanted() -> None:
     report = run([PISTONS], with_rankings=False)
     assert report.metrics["recall@1"] == 1
     assert report.metrics["dense_recall@1"] is None
+
+
+def test_what_a_refusal_withheld_is_asked_of_one_that_insists() -> None:
+    refusals = {q.question: refusal(q.question) for q in (PISTONS, INCOME, MAYOR)}
+    insisting = Script(
+        {
+            PISTONS.question: RIGHT[PISTONS.question],
+            INCOME.question: reply(INCOME.question, "很多", "基地"),
+        }
+    )
+    asked = [PISTONS, INCOME, DOCTORS, MAYOR]
+    report = run(asked, refusals, insisting=insisting)
+    assert [row.withheld for row in report.rows] == ["50万只", "很多", "", ""]
+    assert [row.right_if_answered for row in report.rows] == [True, False, True, False]
+    assert [asked["question"] for asked in insisting.asked] == [PISTONS.question, INCOME.question]
+    assert report.metrics["correct"] == 0.5
+    unknown = run([PISTONS], refusals)
+    assert row_of(unknown, PISTONS).right_if_answered is None
+
+
+def test_what_went_wrong_tells_not_finding_from_misreading() -> None:
+    wrong = reply(PISTONS.question, "26万套", "陶铝产业园")
+    far = LineLibrary({"农业": TEXTS["农业"]}).search("亩")
+    cases: list[tuple[Answer | Exception, str | None]] = [
+        (RIGHT[PISTONS.question], None),
+        (wrong, "found but misread"),
+        (replace(wrong, hits=tuple(far)), "not found"),
+        (replace(refusal(PISTONS.question), hits=tuple(far)), "not found"),
+        (refusal(PISTONS.question), "refused though answerable"),
+        (ValueError("坏了"), "error"),
+    ]
+    for answer, expected in cases:
+        row = row_of(run([PISTONS], {PISTONS.question: answer}), PISTONS)
+        assert cause(row) == expected
+    bare = replace(PISTONS, evidence=())
+    assert cause(row_of(run([bare], {PISTONS.question: wrong}), PISTONS)) == "wrong answer"
+
+
+def test_failures_alone_carry_their_source() -> None:
+    astray = reply(PISTONS.question, "180余人", "医院派出180余人。")
+    report = run([PISTONS, INCOME, ACRES], {PISTONS.question: astray})
+    (excerpt,) = row_of(report, PISTONS).excerpts
+    marks = {
+        kind: [excerpt.text[start:end] for start, end in getattr(excerpt, kind)]
+        for kind in ("evidence", "cited")
+    }
+    assert marks == {"evidence": ["年产50万只活塞"], "cited": ["医院派出180余人。"]}
+    assert row_of(report, INCOME).excerpts == row_of(report, ACRES).excerpts == ()
 
 
 def test_evidence_across_passages_is_beyond_any_ranking() -> None:
@@ -393,6 +460,9 @@ def test_kinds_are_reported_apart() -> None:
         "recall@5": 1.0,
         "citation_precision": None,
     }
+    assert report.kind_intervals["number"]["citation_precision"] is None
+    low, high = report.kind_intervals["fact"]["correct"] or (0.0, 0.0)
+    assert (low, high) == pytest.approx((0.342, 1), abs=5e-4)
     assert report.by_kind["fact"]["n"] == 2
     assert report.by_kind["near miss"]["refused"] == 1
 
@@ -502,7 +572,36 @@ def test_two_runs_compare_question_by_question(tmp_path: Path) -> None:
     exact = comparison.metrics["answer_em"]
     assert (exact.before, exact.now) == (0.5, 1)
     assert exact.interval == (0, 1)
+    assert exact.paired == 0.5
+    # Of the shared three, one was won and one lost.
+    assert comparison.metrics["correct"].paired == 0
+    assert [change.row.id for change in comparison.changes] == ["pistons", "income", "acres"]
+    pistons = comparison.changes[0]
+    assert (pistons.before.correct, pistons.now.correct) == (0, 1)
+    assert (pistons.before.confidence, pistons.now.confidence) == (None, 0.9)
+    assert comparison.changes[2].before.refused
     assert comparison.metrics["refusal_precision"].interval is None
+
+
+def test_an_older_report_may_hold_no_more_than_its_scores(tmp_path: Path) -> None:
+    path = tmp_path / "old.json"
+    rows = [
+        {"id": "pistons", "scores": {"correct": 0}},
+        {"id": "income", "scores": {"correct": 1}, "got": ["?"], "confidence": "9"},
+    ]
+    path.write_text(json.dumps({"metrics": {}, "rows": rows}), encoding="utf-8")
+    comparison = compare(run([PISTONS, INCOME]), read_report(path), ("以前", "现在"))
+    assert comparison.fixed == ("pistons",)
+    assert comparison.metrics["correct"].paired == 0.5
+    for change in comparison.changes:
+        assert (change.before.got, change.before.confidence) == ("", None)
+
+
+def test_runs_that_share_no_question_differ_in_nothing_that_is_paired() -> None:
+    comparison = compare(run([PISTONS]), run([INCOME]).to_dict(), ("以前", "现在"))
+    assert comparison.changes == ()
+    for each in comparison.metrics.values():
+        assert each.paired is each.interval is None
 
 
 def test_a_library_that_is_lost_ends_the_run() -> None:
@@ -591,5 +690,6 @@ def test_the_chatbot_is_evaluated_on_the_seed_article(tmp_path: Path) -> None:
     assert chance is not None
     assert recall > 0.8
     assert 0 < chance < 0.3
+    assert all(row.right_if_answered is not None for row in report.rows if row.answered)
     assert {"follow_up", "retrieve", "read", "total"} <= report.latency.keys()
     json.dumps(report.to_dict(), allow_nan=False)

@@ -32,6 +32,7 @@ from rag.metrics import (
     recall_at,
     reciprocal_rank_at,
     resamples,
+    score_interval,
     segment,
 )
 
@@ -231,3 +232,14 @@ def test_interval_of_a_share_is_near_the_normal_one() -> None:
 def test_interval_leaves_out_undefined_samples() -> None:
     assert interval(array(nan, 2, 2)) == (2, 2)
     assert interval(array(nan)) is None
+
+
+def test_score_interval_of_a_known_share() -> None:
+    # Newcombe, "Two-sided confidence intervals for the single proportion", 1998, table I.
+    assert score_interval(81 / 263, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    assert score_interval(0, 20) == pytest.approx((0, 0.1611), abs=5e-5)
+    assert score_interval(1, 29) == pytest.approx((0.8830, 1), abs=5e-5)
+
+
+def test_resamples_of_nothing_leave_every_statistic_undefined() -> None:
+    assert interval(mean(array(), resamples(0))) is None

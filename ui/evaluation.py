@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import replace
 from importlib.resources import as_file, files
 from math import isfinite
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from index.library import DiskLibrary
-from rag.answer import Chatbot
+from rag.answer import READ_FURTHER, Chatbot
 from rag.comparison import below, compare, read_report
 from rag.default_library import (
     corpus_library,
@@ -182,14 +183,19 @@ def evaluate_questions(
 
         def measured(by: Settings) -> Report:
             with _asking(by.llm_model) as progress:
+                chatbot = Chatbot(opened, settings=by)
                 return evaluate(
-                    Chatbot(opened, settings=by),
+                    chatbot,
                     opened,
                     sample_questions(asked, limit, sample_seed),
+                    insisting=_insisting(opened, by),
                     hold_out=hold_out,
                     given_document=given_document,
                     seed=sample_seed or 0,
-                    settings=_described(by, questions or squad, limit, sample_seed),
+                    settings={
+                        **_described(by, questions or squad, limit, sample_seed),
+                        "threshold": chatbot.threshold,
+                    },
                     progress=progress,
                     words_of=error_message,
                 )
@@ -293,6 +299,17 @@ def _seed_only(settings: Settings) -> DiskLibrary:
         return seed_library(temporary_folder(), settings_embedder(settings), progress=progress)
 
 
+def _insisting(opened: DiskLibrary, settings: Settings) -> Chatbot | None:
+    """Return a chatbot that refuses nothing, having read all that is read before a refusal.
+
+    There is none beside a language model, which refuses by its own judgement.
+    """
+    if settings.llm_model:
+        return None
+    passages = min(settings.top_k * READ_FURTHER, 100)
+    return Chatbot(opened, settings=replace(settings, threshold=0, top_k=passages))
+
+
 def _asking(model: str | None) -> AbstractContextManager[Callable[[int, int], None]]:
     asking = say("正在提问", "Asking")
     return progress_bar(f"{asking} {safe(model)}" if model else asking, say("问", "questions"))
@@ -308,7 +325,6 @@ def _described(
         "limit": limit,
         "sample_seed": sample_seed,
         "top_k": settings.top_k,
-        "threshold": settings.threshold,
         "device": settings.device,
         "dtype": settings.dtype,
         "llm_model": settings.llm_model,

@@ -1,191 +1,270 @@
-"""The report as one HTML page that needs nothing from outside."""
+"""The report as one HTML page that needs nothing from outside, and no script."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from html import escape
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from rag.comparison import Comparison
-from rag.report import KIND_METRICS, METRICS, REASONS, Report, Row, figure
+from rag.curves import RANKINGS, Operating, recall_by_rank, reliability, risk_coverage
+from rag.report import KIND_METRICS, METRICS, Report, figure
 from ui.language import say
+from ui.plots import (
+    Dot,
+    dot_plot,
+    latency_plot,
+    recall_plot,
+    reliability_diagram,
+    risk_coverage_plot,
+    stage_name,
+    whisker,
+)
+from ui.report_markup import (
+    both,
+    figures,
+    folded,
+    interval,
+    label,
+    listed,
+    scale,
+    section,
+    table,
+    text,
+)
+from ui.report_questions import compared, failures, ranking_name
 
-_STYLE = """
-:root { color-scheme: light dark; --line: #8884; --soft: #8881; --bad: #c0392b; }
-body { font: 16px/1.6 system-ui, "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", sans-serif;
-  max-width: 64rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin-top: 2.5rem; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { padding: .35rem .6rem; border-bottom: 1px solid var(--line); text-align: right; }
-th:first-child, td:first-child { text-align: left; }
-thead th { background: var(--soft); }
-code { font-size: .85em; opacity: .7; }
-article { border: 1px solid var(--line); border-radius: .5rem;
-  padding: .6rem 1rem; margin: .8rem 0; }
-article h3 { font-size: 1rem; margin: 0 0 .4rem; }
-.reason { color: var(--bad); }
-dl { display: grid; grid-template-columns: 7em 1fr; gap: .2rem .8rem; margin: 0; }
-dt { opacity: .7; } dd { margin: 0; overflow-wrap: anywhere; }
-"""
+_STYLE = Path(__file__).with_name("panel") / "report.css"
+_KEY_METRICS = ("correct", "answer_f1", "citation_precision", "refusal_f1", "latency_p50_ms")
+_KIND_PLOTS = ("correct", "answer_f1", "recall@5", "citation_precision")
+_NO_SHARE = ("length_ratio", "latency_p50_ms", "latency_p95_ms", "latency_max_ms")
+"""The metrics that do not lie in [0, 1]."""
 
 
 def to_html(report: Report, comparison: Comparison | None = None) -> str:
-    """Return the report as a page: figures with intervals, kinds, latency, every failure."""
-    failures = report.failures
+    """Return the report as a page: figures, plots, what changed, and every failure."""
+    sections = {
+        **({"compare": (both("比较", "Comparison"), compared(comparison))} if comparison else {}),
+        "kinds": (both("按题型", "By kind of question"), _kinds(report)),
+        "confidence": (both("可信度与拒答", "Confidence and refusals"), _confidence(report)),
+        "retrieval": (both("检索", "Retrieval"), _retrieval(report)),
+        "time": (both("耗时", "Time"), _time(report)),
+        "metrics": (both("全部指标", "All metrics"), _metrics(report)),
+        "failures": (both("失败的问题", "Failures"), failures(report.rows)),
+        "settings": (
+            both("设置", "Settings"),
+            listed({name: text(value) for name, value in report.settings.items()}),
+        ),
+    }
+    shown = {key: pair for key, pair in sections.items() if pair[1]}
     title = say("问据评测", "Wenju evaluation")
-    heading = say(
-        f"{len(report.rows)} 个问题，{len(failures)} 个有问题",
-        f"{len(report.rows)} questions, {len(failures)} failed",
-    )
-    none = f"<p>{say('没有。', 'None.')}</p>"
+    links = "".join(f'<a href="#{key}">{name}</a>' for key, (name, _) in shown.items())
     return "\n".join(
         (
             f'<!doctype html>\n<html lang="{say("zh-CN", "en")}">\n<head>\n<meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>",
-            f"<h1>{title}{say('：', ': ')}{heading}</h1>",
-            _section(say("指标", "Metrics"), _metrics_table(report)),
-            *([_section(say("比较", "Comparison"), _comparison(comparison))] if comparison else ()),
-            _section(say("按题型", "By kind"), _kinds_table(report)),
-            _section(say("各阶段耗时（毫秒）", "Time by stage (ms)"), _latency_table(report)),
-            _section(say("失败的问题", "Failures"), "\n".join(map(_failure, failures)) or none),
-            _section(say("设置", "Settings"), _list(report.settings)),
-            "</body>\n</html>\n",
+            '<meta http-equiv="Content-Security-Policy" '
+            "content=\"default-src 'none'; style-src 'unsafe-inline'\">",
+            f"<title>{title}</title>\n<style>{_STYLE.read_text('utf-8')}</style>\n</head>\n<body>",
+            f"<header><h1>{both('问据评测', 'Wenju evaluation')}</h1>",
+            f'<p class="lead">{_lead(report)}</p>',
+            f"{_tiles(report)}<nav>{links}</nav></header>\n<main>",
+            *(section(key, name, body) for key, (name, body) in shown.items()),
+            "</main>\n</body>\n</html>\n",
         )
     )
 
 
-def _section(title: str, body: str) -> str:
-    return f"<section>\n<h2>{escape(title)}</h2>\n{body}\n</section>"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table of cells that are HTML already."""
-    header = "".join(f'<th scope="col">{cell}</th>' for cell in head)
-    body = "\n".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
-    return (
-        f'<div class="wide"><table>\n<thead><tr>{header}</tr></thead>\n'
-        f"<tbody>\n{body}\n</tbody></table></div>"
+def _lead(report: Report) -> str:
+    asked, failed = len(report.rows), len(report.failures)
+    questions = text(report.settings.get("question_set", ""))
+    source = f"<code>{questions}</code> " if questions else ""
+    return source + say(
+        f"{asked} 个问题，{failed} 个有问题。", f"{asked} questions, {failed} failed."
     )
 
 
-def _metrics_table(report: Report) -> str:
-    return _table(
+def _tiles(report: Report) -> str:
+    tiles = (
+        f"<li><span>{label(name)}</span><strong>{figure(name, report.metrics[name])}</strong>"
+        f"<span>{interval(name, report.intervals[name])}</span></li>"
+        for name in _KEY_METRICS
+        if report.metrics[name] is not None
+    )
+    note = say("小字是 95% 区间。", "Below each its 95% interval.")
+    return f'<ul class="tiles">{"".join(tiles)}</ul><p class="note">{note}</p>'
+
+
+# The figures
+
+
+def _kinds(report: Report) -> str:
+    if not report.by_kind:
+        return ""
+    order = sorted(report.by_kind, key=lambda kind: -(report.by_kind[kind]["correct"] or 0.0))
+    note = say(
+        "括号里是题数；题型的区间是 Wilson 区间。",
+        "Numbers of questions in brackets; those of the kinds are Wilson intervals.",
+    )
+    plots = (
+        (label(name), dot_plot(say(METRICS[name], name), dots), note)
+        for name in _KIND_PLOTS
+        if (dots := _dots(report, name, order))
+    )
+    rows = (
         (
-            say("指标", "metric"),
-            say("值", "value"),
-            say("95% 区间", "95% interval"),
-            say("问题数", "questions"),
+            text(kind),
+            str(report.by_kind[kind]["n"]),
+            figure("refused", report.by_kind[kind]["refused"]),
+            *(figure(name, report.by_kind[kind][name]) for name in KIND_METRICS),
+        )
+        for kind in order
+    )
+    head = (
+        say("题型", "kind"),
+        say("题数", "questions"),
+        say("拒答", "refused"),
+        *map(label, KIND_METRICS),
+    )
+    return figures(*plots) + folded(both("数表", "As a table"), table(head, rows))
+
+
+def _dots(report: Report, name: str, order: Sequence[str]) -> list[Dot]:
+    """Return a metric over all questions and by kind, nothing where it is not defined."""
+    if report.metrics[name] is None:
+        return []
+    whole = Dot(
+        say("全部", "all"), report.metrics[name], report.intervals[name], report.counts[name]
+    )
+    return [whole] + [
+        Dot(
+            kind,
+            report.by_kind[kind][name],
+            report.kind_intervals[kind][name],
+            sum(name in row.scores for row in report.rows if row.kind == kind),
+        )
+        for kind in order
+        if report.by_kind[kind][name] is not None
+    ]
+
+
+def _confidence(report: Report) -> str:
+    answered = [row for row in report.rows if row.answered]
+    if not answered:
+        return ""
+    # A language model refuses by its own judgement.
+    threshold = None if report.settings.get("llm_model") else report.settings.get("threshold")
+    wrong = sum(row.scores["correct"] != 1 for row in answered) / len(answered)
+    current = Operating(threshold or 0.0, len(answered) / len(report.rows), wrong)
+    name = (
+        say("现在", "now") if threshold is None else f"{say('门槛', 'threshold')} {threshold:.2f}"
+    )
+    return figures(
+        (
+            both("校准", "Calibration"),
+            reliability_diagram(
+                say("校准图", "Reliability diagram"), reliability(answered), report.metrics["ece"]
+            ),
+            say(
+                "落在虚线上，可信度就等于答对的比例；下方是各档的回答数。",
+                "On the dashed line confidence is the share right; answers of each bin below.",
+            ),
         ),
         (
-            (
-                _label(name),
-                figure(name, report.metrics[name]),
-                _interval(name, report.intervals[name]),
-                str(report.counts[name]),
-            )
-            for name in METRICS
-            if report.metrics[name] is not None
+            both("作答多少，错多少", "Risk and coverage"),
+            risk_coverage_plot(
+                say("风险与覆盖", "Risk–coverage curve"), risk_coverage(report.rows), current, name
+            ),
+            say(
+                "门槛（曲线下的数）越低，答得越多，错得也越多；没有答案的问题作答就算错。",
+                "A lower threshold (numbers below the curve) answers more, and more wrongly; to "
+                "answer what has no answer is wrong.",
+            ),
         ),
     )
 
 
-def _kinds_table(report: Report) -> str:
-    return _table(
-        (
-            say("题型", "kind"),
-            say("问题数", "questions"),
-            say("拒答", "refused"),
-            *(escape(say(METRICS[name], name)) for name in KIND_METRICS),
-        ),
-        (
-            (
-                escape(kind),
-                str(figures["n"]),
-                figure("refused", figures["refused"]),
-                *(figure(name, figures[name]) for name in KIND_METRICS),
-            )
-            for kind, figures in report.by_kind.items()
-        ),
-    )
-
-
-def _latency_table(report: Report) -> str:
-    return _table(
-        (
-            say("阶段", "stage"),
-            say("中位数", "median"),
-            say("95 分位", "95th percentile"),
-            say("最大", "maximum"),
-        ),
-        (
-            (escape(stage), *(f"{figures[name]:.1f}" for name in ("p50", "p95", "max")))
-            for stage, figures in report.latency.items()
-        ),
-    )
-
-
-def _comparison(comparison: Comparison) -> str:
-    changed = _table(
-        (
-            say("指标", "metric"),
-            *map(escape, comparison.names),
-            say("差的 95% 区间", "95% interval of the difference"),
-        ),
-        (
-            (
-                _label(name),
-                figure(name, difference.before),
-                figure(name, difference.now),
-                _interval(name, difference.interval),
-            )
-            for name, difference in comparison.metrics.items()
-            if difference.before != difference.now
-        ),
-    )
-    ids = {
-        say("变对了", "fixed"): comparison.fixed,
-        say("变错了", "broken"): comparison.broken,
-        say("新增", "added"): comparison.added,
-        say("不再问", "removed"): comparison.removed,
+def _retrieval(report: Report) -> str:
+    targets = {
+        "evidence": (both("证据", "Evidence"), say("证据召回率", "Recall of evidence")),
+        "document": (both("文档", "Document"), say("文档召回率", "Recall of documents")),
     }
-    comma, none = say("、", ", "), say("无", "none")
-    return changed + _list({label: comma.join(ids[label]) or none for label in ids})
+    note = say(
+        "证据须整个落在一段里才算找到。线末是前十段的召回率。",
+        "Evidence counts where one passage holds all of it. The ends are within ten passages.",
+    )
+    drawn = []
+    for target, (heading, title) in targets.items():
+        curves = {
+            ranking_name(prefix): curve
+            for prefix in RANKINGS
+            if (curve := recall_by_rank(report.rows, f"{prefix}{target}"))
+        }
+        if curves:
+            drawn.append((heading, recall_plot(title, curves), note))
+    return figures(*drawn) if drawn else ""
 
 
-def _failure(row: Row) -> str:
-    fields = {
-        say("理解为", "understood as"): (
-            row.resolved_question if row.resolved_question != row.question else ""
-        ),
-        say("应答", "expected"): (
-            " / ".join(row.expected) if row.answerable else say("拒答", "a refusal")
-        ),
-        say("实答", "got"): row.got,
-        say("拒答理由", "refusal"): row.refusal_reason,
-        say("置信度", "confidence"): "" if row.confidence is None else f"{row.confidence:.2f}",
-        say("首个段落", "first passage"): row.top_passage,
-        say("错误", "error"): row.error,
-    }
-    reason = say(REASONS[row.failure], row.failure) if row.failure else ""
-    return (
-        f"<article><h3>{escape(row.question)} <code>{escape(row.id)} · {escape(row.kind)}</code>"
-        f' <span class="reason">{escape(reason)}</span></h3>\n'
-        f"{_list({name: value for name, value in fields.items() if value})}</article>"
+def _time(report: Report) -> str:
+    if not report.latency:
+        return ""
+    plot = latency_plot(say("各阶段耗时", "Time by stage"), report.latency)
+    note = say(
+        "横条是各阶段之和，竖线是全程：分位数相加不等于全程的分位数。",
+        "Bars add up the stages, the line is the whole: quantiles do not add up to its quantile.",
+    )
+    rows = (
+        (text(stage_name(stage)), *(f"{times[name]:.1f}" for name in ("p50", "p95", "max")))
+        for stage, times in report.latency.items()
+    )
+    head = (say("阶段（毫秒）", "stage (ms)"), "p50", "p95", say("最大", "maximum"))
+    return figures((both("各阶段", "By stage"), plot, note)) + folded(
+        both("数表", "As a table"), table(head, rows)
     )
 
 
-def _list(fields: Mapping[str, object]) -> str:
-    entries = "\n".join(
-        f"<dt>{escape(name)}</dt><dd>{escape(str(value))}</dd>" for name, value in fields.items()
+def _metrics(report: Report) -> str:
+    head = (
+        say("指标", "metric"),
+        say("值", "value"),
+        scale("0", "1"),
+        say("95% 区间", "95% interval"),
+        say("题数", "questions"),
     )
-    return f"<dl>\n{entries}\n</dl>"
+    return table(head, _metric_rows(report), "metrics")
 
 
-def _label(name: str) -> str:
-    """Return a metric's name in Chinese and as it is typed; readers of English see that alone."""
-    return f"{say(escape(METRICS[name]) + ' ', '')}<code>{escape(name)}</code>"
+def _metric_rows(report: Report) -> Iterator[Sequence[str]]:
+    previous = ""
+    for name in sorted(METRICS, key=lambda name: list(_GROUPS).index(_group(name))):
+        value, pair = report.metrics[name], report.intervals[name]
+        if value is None:
+            continue
+        if previous != (previous := _group(name)):
+            yield (both(*_GROUPS[previous]),)
+        yield (
+            label(name),
+            figure(name, value),
+            "" if name in _NO_SHARE else whisker(value, pair, 0, 1, 0),
+            interval(name, pair),
+            str(report.counts[name]),
+        )
 
 
-def _interval(name: str, pair: tuple[float, float] | None) -> str:
-    return f"{figure(name, pair[0])} – {figure(name, pair[1])}" if pair else "—"
+_GROUPS = {
+    "answer": ("答案", "Answers"),
+    "citation": ("引文", "Citations"),
+    "refusal": ("拒答与可信度", "Refusals and confidence"),
+    "retrieval": ("检索", "Retrieval"),
+    "time": ("耗时", "Time"),
+}
+
+
+def _group(name: str) -> str:
+    if "recall@" in name or "mrr@" in name or name == "recall_ceiling":
+        return "retrieval"
+    if name.startswith("latency_"):
+        return "time"
+    if name.startswith("refusal_") or name == "ece":
+        return "refusal"
+    is_citation = name.startswith(("citation_", "claim_", "quote_", "unsupported_"))
+    return "citation" if is_citation else "answer"
