@@ -22,8 +22,7 @@ from hash_embedder import HashEmbedder
 from hypothesis import given
 from hypothesis import strategies as st
 
-from index import database
-from index import library as library_module
+from index import database, preparation
 from index.database import FORMAT
 from index.documents import Document
 from index.embedder import DEFAULT_EMBEDDER
@@ -311,8 +310,8 @@ def test_removed_documents_are_gone(library: DiskLibrary) -> None:
 def test_an_embedder_that_fails_leaves_whole_documents(
     folder: Path, embedder: HashEmbedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(library_module, "_COMMIT_EVERY_S", 0)
-    monkeypatch.setattr(library_module, "_EMBED_AT_ONCE", 1)
+    monkeypatch.setattr(preparation, "COMMIT_EVERY_S", 0)
+    monkeypatch.setattr(preparation, "EMBED_AT_ONCE", 1)
     many = [Document(str(i), "", f"第{i}句话。", str(i)) for i in range(5)]
 
     def interrupt(done: int, _: int) -> None:
