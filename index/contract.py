@@ -53,7 +53,7 @@ class LibraryInfo:
 
     `vector_bytes` is the file of the vector index, a part of them. `vector_changes` counts the
     passages that came or went since it was written: they are followed in memory, and merged
-    into it when they get many.
+    into it when they get many. A store that does not count its changes or its bytes has None.
     """
 
     location: str
@@ -62,8 +62,8 @@ class LibraryInfo:
     embedder: str
     dimension: int
     vector_index: str
-    generation: int
-    bytes_on_disk: int
+    generation: int | None
+    bytes_on_disk: int | None
     vector_bytes: int = 0
     vector_changes: int = 0
 

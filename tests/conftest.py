@@ -6,11 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from letters import LetterEmbedder
+from milvus_server import MilvusServer, milvus_running
 
 from index.embedder import load_embedder
 
@@ -23,6 +24,13 @@ _ROOT = Path(__file__).parent.parent
 def letters() -> LetterEmbedder:
     """An embedder that costs nothing and needs no model."""
     return LetterEmbedder()
+
+
+@pytest.fixture(scope="session")
+def milvus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusServer]:
+    """A Milvus server that all tests of a session share, each with a name of its own."""
+    with milvus_running(tmp_path_factory.mktemp("milvus")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from index.library import DiskLibrary
+from index.library import DiskLibrary, StoredLibrary
 from rag.answer import Chatbot
 from rag.default_library import (
     corpus_library,
@@ -263,14 +263,15 @@ def _write_feedback(path: Path) -> int:
 
 @contextmanager
 def _subject(
-    settings: Settings, questions: Path | None, squad: Path | None, library: Path | None
-) -> Iterator[tuple[DiskLibrary, list[Question]]]:
+    settings: Settings, questions: Path | None, squad: Path | None, library: str | None
+) -> Iterator[tuple[StoredLibrary, list[Question]]]:
     """Yield the library to ask and the questions to ask it."""
     if squad:
         documents, asked = read_squad(squad)
         embedder = settings_embedder(settings)
         with embedding_bar() as progress:
-            opened = corpus_library(documents, library, embedder, progress=progress)
+            location = settings.location if library else None
+            opened = corpus_library(documents, location, embedder, progress=progress)
     elif questions or library:
         asked = read_questions(questions) if questions else _fixed_questions()
         opened = library_of(settings)
