@@ -296,8 +296,11 @@ class Server:
                 indexes.add_index(field, **index)
         # Weaker levels return rows of before an upsert.
         self._client.create_collection(
-            name, schema=schema, index_params=indexes, consistency_level="Strong", timeout=_LOAD_S
+            name, schema=schema, consistency_level="Strong", timeout=WAIT_S
         )
+        # Loading waits for the indexes; waiting for each of them takes half a second even here.
+        self._client.create_index(name, indexes, timeout=WAIT_S, sync=False)
+        self._client.load_collection(name, timeout=_LOAD_S)
 
     def _documents_schema(self) -> Any:
         kinds = self._milvus.DataType
