@@ -21,11 +21,12 @@ import re
 import secrets
 import time
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +52,8 @@ from index.words import tokens
 
 if TYPE_CHECKING:
     from pymilvus import MilvusClient
+
+T = TypeVar("T")
 
 FORMAT = 1
 """Raised with every change of the collections, or of how passages are cut and embedded."""
@@ -122,6 +125,10 @@ def milvus_made_by(address: MilvusAddress) -> tuple[str, int]:
     finally:
         server.close()
     return made.embedder, made.dimension
+
+
+class _CollectionGone(LibraryError):
+    """A collection is not there, as after a rebuild."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,11 +219,16 @@ class Server:
         made = Settings(
             FORMAT, embedder.name, embedder.dimension, f"{base}_documents", f"{base}_passages"
         )
-        with self._translated():
-            self._create(made.documents, self._documents_schema())
-            self._create(made.passages, self._passages_schema(embedder.dimension))
-            row = _block(_SETTINGS, as_json(asdict(made)), "", -1)
-            self._client.upsert(made.documents, [row], timeout=WAIT_S)
+        try:
+            with self._translated():
+                self._create(made.documents, self._documents_schema())
+                self._create(made.passages, self._passages_schema(embedder.dimension))
+                row = _block(_SETTINGS, as_json(asdict(made)), "", -1)
+                self._client.upsert(made.documents, [row], timeout=WAIT_S)
+        except BaseException:
+            with suppress(LibraryError):
+                self.drop(made)
+            raise
         return made
 
     def put_in_place(self, made: Settings) -> None:
@@ -264,13 +276,24 @@ class Server:
         for start in range(0, len(rows), _AT_ONCE):
             self.call("upsert", collection, data=list(rows[start : start + _AT_ONCE]))
 
-    def get(self, collection: str, keys: Sequence[str], fields: list[str]) -> list[dict[str, Any]]:
-        """Return those of the rows that are there."""
+    def get(
+        self, collection: str, keys: Sequence[str], fields: list[str], *, level: str = "Strong"
+    ) -> list[dict[str, Any]]:
+        """Return those of the rows that are there, as seen at a level of consistency."""
         found: list[dict[str, Any]] = []
         for start in range(0, len(keys), _AT_ONCE):
             page = list(keys[start : start + _AT_ONCE])
-            found += self.call("get", collection, ids=page, output_fields=fields)
+            found += self.call(
+                "get", collection, ids=page, output_fields=fields, consistency_level=level
+            )
         return found
+
+    def get_lasting(
+        self, collection: str, keys: Sequence[str], fields: list[str]
+    ) -> list[dict[str, Any]]:
+        """Return rows that never change, without waiting where all of them are seen already."""
+        found = self.get(collection, keys, fields, level="Eventually")
+        return found if len(found) == len(keys) else self.get(collection, keys, fields)
 
     def all(self, collection: str, wanted: str, fields: list[str]) -> Iterator[dict[str, Any]]:
         """Yield every row of a filter, however many they are."""
@@ -282,7 +305,13 @@ class Server:
             pages.close()
 
     def count(self, collection: str, wanted: str) -> int:
-        (found,) = self.call("query", collection, filter=wanted, output_fields=["count(*)"])
+        (found,) = self.call(
+            "query",
+            collection,
+            filter=wanted,
+            output_fields=["count(*)"],
+            consistency_level="Session",
+        )
         return found["count(*)"]
 
     def _next(self, pages: Any) -> list[dict[str, Any]]:
@@ -379,6 +408,7 @@ class MilvusLibrary(StoredLibrary):
         """Take over a connection; `open_milvus` is the way in."""
         super().__init__(str(server.address), embedder)
         self._server = server
+        self._made: Settings | None = None
 
     def check(self) -> Settings:
         """Return the settings as they are now.
@@ -394,6 +424,7 @@ class MilvusLibrary(StoredLibrary):
             formats=(made.format, FORMAT),
             made_by=(made.embedder, made.dimension),
         )
+        self._made = made
         return made
 
     def remove(self, ids: Sequence[str]) -> int:
@@ -413,21 +444,23 @@ class MilvusLibrary(StoredLibrary):
 
     def passages(self, document_id: str) -> list[Passage]:
         """Return the passages of a document in their order; none where there is no such one."""
-        made = self.check()
-        return [
-            _passage(head, row)
-            for head in self._heads(made, [document_id]).values()
-            for row in self._passage_rows(made, head, _PASSAGE_FIELDS)
-        ]
+        return self._read(
+            lambda made: [
+                _passage(head, row)
+                for head in self._heads(made, [document_id]).values()
+                for row in self._passage_rows(made, head)
+            ]
+        )
 
     def passage_counts(self, words: Sequence[str]) -> list[int]:
         """Return for each word how many passages hold it."""
-        made = self.check()
-        counts: list[int] = []
-        for word in words:
-            needed = sorted({f"text_match(words, '{digits}')" for digits in _digits(tokens(word))})
-            counts.append(self._server.count(made.passages, " and ".join(needed)) if needed else 0)
-        return counts
+        needed = [sorted(set(_digits(tokens(word)))) for word in words]
+        filters = [" and ".join(f"text_match(words, '{each}')" for each in all_) for all_ in needed]
+        return self._read(
+            lambda made: [
+                self._server.count(made.passages, wanted) if wanted else 0 for wanted in filters
+            ]
+        )
 
     def info(self) -> LibraryInfo:
         """Return what the library holds; Milvus does not tell what it takes on its disks."""
@@ -453,7 +486,7 @@ class MilvusLibrary(StoredLibrary):
         """
         old = self._server.needed_settings()
         heads = self._all_heads(old)
-        documents = filter(None, (self._text(old, head) for head in heads))
+        documents = filter(None, (self._text(old, head.id) for head in heads))
         added = {head.id: head.added for head in heads}
         new = self._server.new_collections(self._embedder)
         try:
@@ -472,19 +505,28 @@ class MilvusLibrary(StoredLibrary):
     def _writing(self) -> AbstractContextManager[None]:
         return nullcontext()
 
+    def _read(self, read: Callable[[Settings], T]) -> T:
+        """Read from the collections known, or from those that a rebuild put in their place."""
+        try:
+            return read(self._made or self.check())
+        except _CollectionGone:
+            return read(self.check())
+
     def _rows(self, ids: Sequence[str] | None = None) -> list[Head]:
-        made = self.check()
         if ids is None:
-            return self._all_heads(made)
-        return sorted(self._heads(made, ids).values(), key=lambda head: head.order)
+            return self._read(self._all_heads)
+        heads = self._read(lambda made: self._heads(made, ids))
+        return sorted(heads.values(), key=lambda head: head.order)
 
     def _document(self, document_id: str) -> Document | None:
-        made = self.check()
-        found = self._heads(made, [document_id])
-        return next((self._text(made, head) for head in found.values()), None)
+        return self._read(lambda made: self._text(made, document_id))
 
     def _embeddings(self, passage_ids: Sequence[str]) -> dict[str, NDArray[np.float16]]:
-        made = self.check()
+        return self._read(lambda made: self._embeddings_of(made, passage_ids))
+
+    def _embeddings_of(
+        self, made: Settings, passage_ids: Sequence[str]
+    ) -> dict[str, NDArray[np.float16]]:
         spans = {name: match for name in passage_ids if (match := _PASSAGE_ID.fullmatch(name))}
         heads = self._heads(made, [match["document"] for match in spans.values()])
         keys = {
@@ -492,7 +534,7 @@ class MilvusLibrary(StoredLibrary):
             for name, match in spans.items()
             if (head := heads.get(_key(match["document"])))
         }
-        rows = self._server.get(made.passages, list(keys), ["key", "embeddings"])
+        rows = self._server.get_lasting(made.passages, list(keys), ["key", "embeddings"])
         return {keys[row["key"]]: _vectors(row, made.dimension) for row in rows}
 
     def _put(self, prepared: Iterable[Prepared]) -> int:
@@ -526,18 +568,31 @@ class MilvusLibrary(StoredLibrary):
         documents: Sequence[str] | None,
         exclude_documents: Sequence[str],
     ) -> Candidates:
-        made = self.check()
-        dense: list[dict[str, Any]] = []
-        lexical: list[dict[str, Any]] = []
-        wanted = _wanted(documents, exclude_documents)
         asked = None if mode == "lexical" else self.embed_question(question)
-        if asked is not None:
-            dense = self._search(made, "vector", asked.tolist(), count, wanted)
-        if mode != "dense":
-            words = " ".join(_digits(tokens(question)))
-            lexical = self._search(made, "weights", words, count, wanted) if words else []
+        words = "" if mode == "dense" else " ".join(_digits(tokens(question)))
+        wanted = _wanted(documents, exclude_documents)
+        return self._read(lambda made: self._found(made, asked, words, count, wanted))
+
+    def _found(
+        self,
+        made: Settings,
+        asked: NDArray[np.float32] | None,
+        words: str,
+        count: int,
+        wanted: str,
+    ) -> Candidates:
+        with ThreadPoolExecutor(1) as pool:
+            # Beside each other, since Milvus has either wait until it has seen all that is written.
+            beside = pool.submit(self._search, made, "weights", words, count, wanted)
+            near = None if asked is None else asked.tolist()
+            dense = self._search(made, "vector", near, count, wanted)
+            lexical = beside.result()
         rows = [hit["entity"] for hit in (*dense, *lexical)]
-        heads = self._heads_of(made, {row["document"] for row in rows})
+        heads = self._heads_of(made, {row["document"] for row in rows}, level="Eventually")
+        current = {head.version for head in heads.values()}
+        if late := {row["document"] for row in rows if row["version"] not in current}:
+            heads = {key: head for key, head in heads.items() if key not in late}
+            heads |= self._heads_of(made, late)
 
         def known(hits: list[dict[str, Any]]) -> Iterator[tuple[tuple[int, int], dict[str, Any]]]:
             for hit in hits:
@@ -562,6 +617,8 @@ class MilvusLibrary(StoredLibrary):
     def _search(
         self, made: Settings, field: str, asked: object, count: int, wanted: str
     ) -> list[dict[str, Any]]:
+        if not asked:
+            return []
         (hits,) = self._server.call(
             "search",
             made.passages,
@@ -578,31 +635,30 @@ class MilvusLibrary(StoredLibrary):
         """Return the heads of those documents that are there, by key."""
         return self._heads_of(made, map(_key, ids))
 
-    def _heads_of(self, made: Settings, keys: Iterable[str]) -> dict[str, Head]:
-        rows = self._server.get(made.documents, sorted(set(keys)), ["key", "head"])
+    def _heads_of(
+        self, made: Settings, keys: Iterable[str], *, level: str = "Strong"
+    ) -> dict[str, Head]:
+        wanted = sorted(set(keys))
+        rows = self._server.get(made.documents, wanted, ["key", "head"], level=level)
         return {row["key"]: Head.from_json(row["head"]) for row in rows}
 
     def _all_heads(self, made: Settings) -> list[Head]:
         rows = self._server.all(made.documents, "block == 0", ["head"])
         return sorted((Head.from_json(row["head"]) for row in rows), key=lambda head: head.order)
 
-    def _text(self, made: Settings, head: Head) -> Document | None:
-        """Return the document of a head, the newer one where it was replaced meanwhile."""
-        while True:
-            key = _key(head.id)
-            keys = [key, *(f"{head.version}-{block}" for block in range(1, head.blocks))]
-            rows = {
-                row["key"]: row
-                for row in self._server.get(made.documents, keys, ["key", "head", "text"])
-            }
-            if key not in rows:
-                return None
-            now_there = Head.from_json(rows[key]["head"])
-            if now_there.version == head.version:
-                break
-            head = now_there
+    def _text(self, made: Settings, document_id: str) -> Document | None:
+        found = self._server.get(made.documents, [_key(document_id)], ["head", "text"])
+        if not found:
+            return None
+        head = Head.from_json(found[0]["head"])
+        keys = [f"{head.version}-{block}" for block in range(1, head.blocks)]
+        rows = self._server.get_lasting(made.documents, keys, ["key", "text"])
+        texts = {row["key"]: row["text"] for row in rows}
+        if len(texts) < len(keys) and self._heads(made, [document_id]) != {_key(document_id): head}:
+            return self._text(made, document_id)  # replaced in this very moment
         try:
-            document = Document(**json.loads("".join(rows[each]["text"] for each in keys)))
+            written = "".join([found[0]["text"], *(texts[key] for key in keys)])
+            document = Document(**json.loads(written))
             if content_hash(document) != head.hash:
                 raise ValueError("another hash")
         except (DocumentError, KeyError, TypeError, ValueError) as error:
@@ -614,14 +670,12 @@ class MilvusLibrary(StoredLibrary):
             ) from error
         return document
 
-    def _passage_rows(
-        self, made: Settings, head: Head, fields: list[str]
-    ) -> Iterator[dict[str, Any]]:
+    def _passage_rows(self, made: Settings, head: Head) -> Iterator[dict[str, Any]]:
         # By stretches of the text: none has more passages than a call returns.
         for first in range(0, head.chars, _MOST):
             wanted = f'version == "{head.version}" and start >= {first} and start < {first + _MOST}'
             rows = self._server.call(
-                "query", made.passages, filter=wanted, output_fields=fields, limit=_MOST
+                "query", made.passages, filter=wanted, output_fields=_PASSAGE_FIELDS, limit=_MOST
             )
             yield from sorted(rows, key=lambda row: row["start"])
 
@@ -672,7 +726,8 @@ def _told(address: MilvusAddress, error: Exception) -> LibraryError:
             f"{address} cannot be reached. Check the address and the network, and that Milvus "
             "runs; then try again.",
         )
-    return LibraryError(
+    gone = getattr(error, "code", None) == _NO_COLLECTION
+    return (_CollectionGone if gone else LibraryError)(
         f"{address} 上的 Milvus 出错：{said}。请检查它的状态和版本（2.5 或更新）。",
         f"The Milvus at {address} failed: {said}. Check its state and its version (2.5 or later).",
     )
