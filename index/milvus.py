@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
 from index.contract import LibraryInfo, Mode, Progress
 from index.documents import Document
@@ -62,7 +63,10 @@ LONGEST_VARCHAR = 65_535
 """Source: Milvus, "String field": bytes of UTF-8."""
 
 WAIT_S = 15.0
-"""How long a call tries to get through, and may take."""
+"""How long a call may take."""
+
+AWAY_S = 5.0
+"""How long a server may be away, as while it starts anew, before that is an error."""
 
 _LOAD_S = 300.0
 _OLDEST = (2, 5)
@@ -72,6 +76,7 @@ _AT_ONCE = 500
 _MOST = 16_384
 """The most rows that Milvus returns to a call."""
 _SETTINGS = "settings"
+_NO_WAY = 2
 _NO_COLLECTION = 100
 _NOT_LOADED = 101
 
@@ -180,6 +185,8 @@ class Server:
                 db_name=address.database or "",
                 timeout=WAIT_S,
                 dedicated=True,  # else closing one library closes all on this server
+                # Left to itself, the way back takes the longer the longer a server was away.
+                grpc_options={"grpc.max_reconnect_backoff_ms": 1000},
             )
             self._check_version(str(self._client.get_server_version(timeout=WAIT_S)))
 
@@ -264,7 +271,7 @@ class Server:
     def _call(self, method: str, collection: str, **arguments: Any) -> Any:
         function = getattr(self._client, method)
         try:
-            return function(collection, timeout=WAIT_S, **arguments)
+            return _patiently(function, collection, timeout=WAIT_S, **arguments)
         except self._milvus.MilvusException as error:
             if error.code != _NOT_LOADED:
                 raise
@@ -690,7 +697,8 @@ _INDEXES: Mapping[str, Mapping[str, Any]] = {
     "weights": {
         "index_type": "SPARSE_INVERTED_INDEX",
         "metric_type": "BM25",
-        "params": {"bm25_k1": 1.2, "bm25_b": 0.75},  # as on disk
+        # As on disk. pymilvus takes one level away, and Milvus Lite reads the other alone.
+        "params": {"params": {"bm25_k1": 1.2, "bm25_b": 0.75}},
     },
     "none": {"index_type": "FLAT", "metric_type": "L2"},
     "document": {"index_type": "INVERTED"},
@@ -711,10 +719,22 @@ def _pymilvus() -> Any:
     return pymilvus
 
 
+def _patiently(function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    """Call again while there is no way to the server; all that is called may be done twice."""
+    retrying = Retrying(
+        retry=retry_if_exception(lambda error: getattr(error, "code", None) == _NO_WAY),
+        wait=wait_exponential(0.1, max=1),
+        stop=stop_after_delay(AWAY_S),
+        reraise=True,
+    )
+    return retrying(function, *arguments, **named)
+
+
 def _told(address: MilvusAddress, error: Exception) -> LibraryError:
     """Return the error of ours that says what an error of Milvus means."""
     said = " ".join(str(getattr(error, "message", None) or error).split())
-    kind = f"{getattr(error, 'code', '')} {said}".lower()
+    # A refusal while connecting is told by the cause alone.
+    kind = f"{getattr(error, 'code', '')} {said} {error.__cause__ or ''}".lower()
     if re.search(r"unauthenticated|permission_?denied|auth\w* (check )?fail|access denied", kind):
         return LibraryError(
             f"{address} 不接受这个密钥。请检查 WENJU_MILVUS_TOKEN：用户名:密码，或密钥。",
