@@ -175,7 +175,7 @@ def _read_library(text: str | os.PathLike[str]) -> Location:
     try:
         library = location_of(text)
     except LibraryError as error:
-        raise SettingsError(str(error), error.english) from error
+        raise SettingsError.from_dict(error.to_dict()) from error
     return library.expanduser() if isinstance(library, Path) else library
 
 
