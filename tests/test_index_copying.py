@@ -19,7 +19,7 @@ DATED = Document(
     "d.txt", "", "今年10月建成投产。项目占地五百亩。", "d", {"published": "2018-03-01"}
 )
 RIVER = Document("河.txt", "河长", "淮河流域全面推行河长制，水质明显改善。", "r")
-LONG = Document("长'\"\\.txt", "长", "😀高铁。" * 12_000, "l")
+LONG = Document("长'\"\\.txt", "长", "😀高铁" * 12_000, "l")
 ALL = [DATED, RIVER, LONG]
 EMBEDDER = HashEmbedder()
 
