@@ -35,7 +35,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_expone
 from index.contract import LibraryInfo, Mode, Progress
 from index.documents import Document
 from index.embedder import Embedder
-from index.errors import DocumentError, LibraryCorrupt, LibraryError
+from index.errors import DocumentError, LibraryError
 from index.milvus_address import MilvusAddress
 from index.passages import Passage, passage_id
 from index.preparation import (
@@ -669,12 +669,7 @@ class MilvusLibrary(StoredLibrary):
             if content_hash(document) != head.hash:
                 raise ValueError("another hash")
         except (DocumentError, KeyError, TypeError, ValueError) as error:
-            raise LibraryCorrupt(
-                f"资料库 {self._location} 里文档 {head.id} 的内容与存入时不同。"
-                "请用 wenju remove 移除它，再重新加入。",
-                f"In the library {self._location} the document {head.id} is not as stored. "
-                "Remove it with `wenju remove` and add it again.",
-            ) from error
+            raise self._incomplete(head.id) from error
         return document
 
     def _passage_rows(self, made: Settings, head: Head) -> Iterator[dict[str, Any]]:

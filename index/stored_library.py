@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from index.contract import AddReport, DocumentInfo, Hit, LibraryInfo, Mode, Progress
 from index.documents import Document
 from index.embedder import DEFAULT_EMBEDDER, Embedder, readable
-from index.errors import LibraryError, LibraryMismatch
+from index.errors import LibraryCorrupt, LibraryError, LibraryMismatch
 from index.fusion import CANDIDATES, fuse
 from index.passages import Passage
 from index.preparation import Listed, Prepared, changed, content_hash, prepare, unit
@@ -65,13 +65,11 @@ class StoredLibrary(ABC):
     def copy(self, source: StoredLibrary, *, progress: Progress | None = None) -> AddReport:
         """Take over all documents of a library of the same embedder, without embedding again.
 
-        What is here besides stays. Interrupted, it keeps whole documents, and copying again
-        goes on from there. `progress` is called with (documents so far, documents to copy).
+            What is here besides stays. Interrupted, it keeps whole documents, and copying again
+            goes on from there. `progress` is called with (documents so far, documents to copy).
 
-        Raises:
-            DocumentError: an id is taken by another source; nothing is copied.
-            LibraryBusy: another process is writing, and the store has one writer at a time.
-            LibraryError: one of the two cannot be read or written.
+            Raises:
+        X cannot be read or written.
         """
         with self._writing():
             found, updated, unchanged = changed(source._rows(), lambda row: row.hash, self._rows)
@@ -258,11 +256,21 @@ class StoredLibrary(ABC):
             embeddings = self._embeddings([passage.id for passage in passages])
             now = next(iter(self._rows([row.id])), None)
             if document and now and now.hash == row.hash:
+                if len(embeddings) != row.passages:
+                    raise self._incomplete(row.id)
                 indexed = [index_text(document, passage) for passage in passages]
                 rows = [embeddings[passage.id] for passage in passages]
                 return Prepared(document, passages, indexed, rows, row.added)
             row = now
         return None
+
+    def _incomplete(self, document_id: str) -> LibraryCorrupt:
+        return LibraryCorrupt(
+            f"资料库 {self._location} 里文档 {document_id} 的内容与存入时不同。"
+            "请用 wenju remove 移除它，再重新加入。",
+            f"In the library {self._location} the document {document_id} is not as stored. "
+            "Remove it with `wenju remove` and add it again.",
+        )
 
 
 def best_cosine(rows: NDArray[np.float16], question: NDArray[np.float32]) -> float:

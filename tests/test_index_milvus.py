@@ -16,6 +16,7 @@ from hash_embedder import HashEmbedder
 from milvus_server import MilvusServer, milvus_running
 
 from index import milvus as milvus_module
+from index.copying import copy_library
 from index.documents import Document
 from index.embedder import load_embedder
 from index.errors import DocumentError, LibraryCorrupt, LibraryError
@@ -272,6 +273,15 @@ def test_a_text_that_lost_a_block_is_said(library: StoredLibrary, address: Milvu
     library._server.call("delete", library.check().documents, filter="block == 1")
     with pytest.raises(LibraryCorrupt, match="long 的内容与存入时不同"):
         library.document("long")
+
+
+def test_a_document_that_lost_a_passage_is_not_copied(
+    library: StoredLibrary, address: MilvusAddress, tmp_path: Path
+) -> None:
+    assert isinstance(library, MilvusLibrary)
+    library._server.call("delete", library.check().passages, filter="start == 0")
+    with pytest.raises(LibraryCorrupt, match=r"river\.txt 的内容与存入时不同.*重新加入"):
+        copy_library(address, tmp_path / "copy")
 
 
 def test_a_replacement_that_stops_halfway_shows_the_old_document(
