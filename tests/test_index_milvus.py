@@ -15,7 +15,7 @@ import pytest
 from hash_embedder import HashEmbedder
 from milvus_server import MilvusServer, milvus_running
 
-from index import milvus as milvus_module
+from index import milvus_client
 from index.copying import copy_library
 from index.documents import Document
 from index.embedder import load_embedder
@@ -23,6 +23,7 @@ from index.errors import DocumentError, LibraryCorrupt, LibraryError
 from index.library import StoredLibrary, open_library
 from index.milvus import MilvusLibrary
 from index.milvus_address import MilvusAddress, location_of
+from index.milvus_rows import LONGEST_VARCHAR
 from rag.default_library import seed_document
 
 RIVER = Document("river.txt", "河长", "淮河流域全面推行河长制，水质明显改善。", "/文档/river.txt")
@@ -206,7 +207,7 @@ def test_a_server_that_dies_and_comes_back_is_used_again(
     ):
         library.add([RIVER])
         server.kill()
-        monkeypatch.setattr(milvus_module, "AWAY_S", 0.2)
+        monkeypatch.setattr(milvus_client, "AWAY_S", 0.2)
         for use in (
             lambda: library.search("河长制"),
             lambda: library.add([RAIL]),
@@ -228,7 +229,7 @@ def test_a_server_that_dies_and_comes_back_is_used_again(
 @pytest.mark.parametrize("before", ["", "a", "ab", "abc"])
 def test_a_text_of_many_blocks_comes_back_whole(library: StoredLibrary, before: str) -> None:
     text = before + "😀" * 20_000 + "。\n" + "江苏港利集团计划总投资约100亿元的教育小镇。" * 1_500
-    assert len(text.encode()) > 2 * milvus_module.LONGEST_VARCHAR
+    assert len(text.encode()) > 2 * LONGEST_VARCHAR
     long = Document("long", "长", text, "s", {"pages": [0, 20_002]})
     library.add([long])
     assert library.document("long") == long
