@@ -347,7 +347,7 @@ def main(
         documents=info.documents,
         passages=info.passages,
         chars=chars,
-        mb_on_disk=info.bytes_on_disk / 1e6,
+        mb_on_disk=(info.bytes_on_disk or 0) / 1e6,
         first=first,
         again=again,
         killed=killed,

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from index.copying import copy_library
     from index.documents import Document, read_documents
     from index.embedder import (
         E5Embedder,
@@ -33,12 +34,15 @@ if TYPE_CHECKING:
         Hit,
         Library,
         LibraryInfo,
+        StoredLibrary,
         open_library,
         rebuild_library,
     )
+    from index.milvus_address import MilvusAddress
     from index.passages import Passage, Sentence, split_document
 
 _HOMES = {
+    "copying": ("copy_library",),
     "documents": ("Document", "read_documents"),
     "embedder": ("E5Embedder", "Embedder", "SentenceTransformerEmbedder", "load_embedder"),
     "errors": (
@@ -57,9 +61,11 @@ _HOMES = {
         "Hit",
         "Library",
         "LibraryInfo",
+        "StoredLibrary",
         "open_library",
         "rebuild_library",
     ),
+    "milvus_address": ("MilvusAddress",),
     "passages": ("Passage", "Sentence", "split_document"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
@@ -81,9 +87,12 @@ __all__ = [
     "LibraryError",
     "LibraryInfo",
     "LibraryMismatch",
+    "MilvusAddress",
     "Passage",
     "Sentence",
     "SentenceTransformerEmbedder",
+    "StoredLibrary",
+    "copy_library",
     "load_embedder",
     "open_library",
     "read_documents",

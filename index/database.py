@@ -19,8 +19,6 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +33,7 @@ from index.errors import (
     LibraryError,
 )
 from index.passages import Passage
+from index.preparation import Listed, Prepared, as_json, content_hash, now
 
 FORMAT = 1
 """Raised with every change of the tables, or of how passages are cut and embedded."""
@@ -92,42 +91,15 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """A document without its text, as the library keeps it."""
+class Row(Listed):
+    """A document without its text, and the keys that it is known by."""
 
     key: int
-    id: str
-    title: str
-    source: str
-    chars: int
-    added: str
-    hash: bytes
     first_passage: int
-    passages: int
 
     @property
     def passage_keys(self) -> NDArray[np.int64]:
         return np.arange(self.first_passage, self.first_passage + self.passages, dtype=np.int64)
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A document with its passages, ready to be stored.
-
-    `indexed` is what each passage is found by. Each has embeddings `(1 + s, d) float16`: the
-    passage's own, then one for each sentence; s is 0 where the passage is one sentence.
-    """
-
-    document: Document
-    passages: Sequence[Passage]
-    indexed: Sequence[str]
-    embeddings: Sequence[NDArray[np.float16]]
-
-
-def content_hash(document: Document) -> bytes:
-    """Return a hash of all of a document that its passages and citations depend on."""
-    parts = [document.id, document.title, document.text, _json(document.meta)]
-    return blake2b("\0".join(parts).encode(), digest_size=16).digest()
 
 
 def same_epoch(one: int, other: int) -> bool:
@@ -213,7 +185,7 @@ class Database:
         return [
             Row(*values)
             for values in self._all(
-                "SELECT key, id, title, source, chars, added, hash, first_passage, passages"
+                "SELECT id, title, source, chars, added, hash, passages, key, first_passage"
                 f" FROM documents {where} ORDER BY key",
                 values,
             )
@@ -410,11 +382,8 @@ class Writer:
         self._generation = 1 + self._value("SELECT value FROM settings WHERE name = 'generation'")
         _set(connection, generation=self._generation)
 
-    def put(self, prepared: Prepared, *, added: str | None = None) -> None:
-        """Store a document with its passages, in the place of the one with the same id.
-
-        `added` is an ISO time in UTC, now where None.
-        """
+    def put(self, prepared: Prepared) -> None:
+        """Store a document with its passages, in the place of the one with the same id."""
         document = prepared.document
         self.remove([document.id])
         first = 1 + self._value(
@@ -428,9 +397,9 @@ class Writer:
                 document.title,
                 len(document.text),
                 document.source,
-                _json(document.meta),
+                as_json(document.meta),
                 content_hash(document),
-                added or datetime.now(UTC).isoformat(timespec="seconds"),
+                prepared.added or now(),
                 self._generation,
                 first,
                 len(prepared.passages),
@@ -554,7 +523,3 @@ def _set(connection: sqlite3.Connection, **values: str | int) -> None:
 def _list(values: Sequence[str] | Sequence[int]) -> str:
     # In ASCII, since any text may be asked for, and a lone surrogate has no other form.
     return json.dumps(list(values))
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, sort_keys=True)

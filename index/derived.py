@@ -19,11 +19,11 @@ from typing import TypeVar
 
 import numpy as np
 from filelock import FileLock, Timeout
-from numpy.typing import NDArray
 
 from index.database import Database, same_epoch, translated
 from index.errors import LibraryBusy, LibraryCorrupt, LibraryError
 from index.faiss_types import Keys, Vectors
+from index.preparation import unit
 from index.vector_base import NO_KEYS, VectorBase
 from index.vector_kinds import Kind, chosen, sample_size
 from index.vectors import VectorIndex
@@ -286,12 +286,6 @@ class Derived:
             self.words.commit(generation)
         finally:
             self.words.close()
-
-
-def unit(rows: NDArray[np.float16]) -> NDArray[np.float32]:
-    """Return stored vectors `(n, d)` as unit vectors again, which rounding made them not quite."""
-    wide = rows.astype(np.float32)
-    return wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-12)
 
 
 def _leads_to(seen: int, generation: int) -> bool:

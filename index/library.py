@@ -2,256 +2,163 @@
 
 from __future__ import annotations
 
-import shlex
 import threading
-import time
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from index.database import (
-    FORMAT,
-    Database,
-    Prepared,
-    Row,
-    Settings,
-    content_hash,
-    count_of,
-    translated,
+from index.contract import (
+    AddReport,
+    DocumentInfo,
+    Hit,
+    Library,
+    LibraryInfo,
+    Mode,
+    Progress,
 )
-from index.derived import Derived, unit, writer_lock
+from index.database import FORMAT, Database, Row, Settings, count_of, translated
+from index.derived import Derived, writer_lock
 from index.documents import Document
-from index.embedder import DEFAULT_EMBEDDER, Embedder, readable
-from index.errors import DocumentError, LibraryBusy, LibraryError, LibraryMismatch
-from index.fusion import CANDIDATES, fuse
-from index.passages import Passage, split_document
-from index.records import Record
-from index.references import index_text, resolved_text
+from index.embedder import Embedder
+from index.errors import LibraryBusy, LibraryError
+from index.milvus_address import Location, location_of
+from index.passages import Passage
+from index.preparation import Prepared, committable, prepare
+from index.stored_library import Candidates, StoredLibrary, best_cosine, check_maker, no_library
 from index.words import tokens
 
-Progress = Callable[[int, int], None]
-"""Called with (texts embedded so far, texts to embed)."""
-
-Mode = Literal["fused", "dense", "lexical"]
+__all__ = [
+    "AddReport",
+    "DiskLibrary",
+    "DocumentInfo",
+    "Hit",
+    "Library",
+    "LibraryInfo",
+    "Mode",
+    "Progress",
+    "StoredLibrary",
+    "open_library",
+    "rebuild_library",
+]
 
 _DATABASE = "library.sqlite"
 
-_EMBED_AT_ONCE = 128
-_COMMIT_EVERY_S = 2.0
-_LOOK_UP_AT_ONCE = 1000
-_CACHED_QUESTIONS = 256
 
-
-@dataclass(frozen=True, slots=True)
-class Hit(Record):
-    """A passage found for a question.
-
-    `rank` counts from 1. `score` is the fused score in [0, 1]; `dense_score` the cosine in
-    [-1, 1] or None where the passage is not in the dense list; `lexical_score` the BM25
-    score or None likewise.
-    """
-
-    passage: Passage
-    score: float
-    rank: int
-    dense_score: float | None
-    lexical_score: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentInfo:
-    """A document of the library without its text; `added` is an ISO time in UTC."""
-
-    id: str
-    title: str
-    source: str
-    chars: int
-    passages: int
-    added: str
-
-
-@dataclass(frozen=True, slots=True)
-class LibraryInfo:
-    """What a library holds and how: counts, embedder, index type, bytes on disk.
-
-    `vector_bytes` is the file of the vector index, a part of them. `vector_changes` counts the
-    passages that came or went since it was written: they are followed in memory, and merged
-    into it when they get many.
-    """
-
-    location: str
-    documents: int
-    passages: int
-    embedder: str
-    dimension: int
-    vector_index: str
-    generation: int
-    bytes_on_disk: int
-    vector_bytes: int = 0
-    vector_changes: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class AddReport:
-    """How many documents an `add` added, replaced and left alone, and passages written."""
-
-    added: int
-    updated: int
-    unchanged: int
-    passages: int
-
-
-class Library(Protocol):
-    """A searchable store of documents."""
-
-    def add(
-        self, documents: Iterable[Document], *, progress: Progress | None = None
-    ) -> AddReport: ...
-
-    def remove(self, ids: Sequence[str]) -> int: ...
-
-    def search(
-        self,
-        question: str,
-        k: int = 5,
-        *,
-        documents: Sequence[str] | None = None,
-        exclude_documents: Sequence[str] = (),
-        mode: Mode = "fused",
-    ) -> list[Hit]:
-        """Return the best `k` passages, only of `documents` if given, by one list or both."""
-        ...
-
-    def document(self, document_id: str) -> Document: ...
-
-    def documents(self) -> list[DocumentInfo]: ...
-
-    def passages(self, document_id: str) -> list[Passage]: ...
-
-    def sentence_embeddings(self, passage_ids: Sequence[str]) -> list[NDArray[np.float32]]:
-        """Return for each passage the unit vectors of its sentences.
-
-        Each is `(sentences, d) float32`, in the order of `Passage.sentences()`.
-        """
-        ...
-
-    def embed_question(self, question: str) -> NDArray[np.float32]:
-        """Return the question's unit vector `(d,) float32`; recent questions are cached."""
-        ...
-
-    def passage_counts(self, words: Sequence[str]) -> list[int]:
-        """Return for each word (folded as by `index.words`) how many passages hold it."""
-        ...
-
-    def info(self) -> LibraryInfo: ...
-
-    def rebuild(self, *, progress: Progress | None = None) -> None: ...
-
-    def close(self) -> None: ...
-
-
+@overload
 def open_library(
-    folder: Path, embedder: Embedder, *, create: bool = True, wait_s: float = 5.0
-) -> DiskLibrary:
-    """Open the library in a folder, making an empty one where there is none.
+    location: Path, embedder: Embedder, *, create: bool = True, wait_s: float = 5.0
+) -> DiskLibrary: ...
+@overload
+def open_library(
+    location: Location | str, embedder: Embedder, *, create: bool = True, wait_s: float = 5.0
+) -> StoredLibrary: ...
+def open_library(
+    location: Location | str, embedder: Embedder, *, create: bool = True, wait_s: float = 5.0
+) -> StoredLibrary:
+    """Open the library in a folder or on a Milvus server, making an empty one if there is none.
 
-    Any number of processes may have it open; one at a time writes, and waits `wait_s` seconds
-    for another to finish.
+    Any number of processes may have it open. One at a time writes to a folder, and waits
+    `wait_s` seconds for another to finish; to Milvus any number write.
 
     Raises:
-        LibraryError: there is none and `create` is False, or the folder cannot be used.
+        LibraryError: there is none and `create` is False, or it cannot be reached or used.
         LibraryMismatch: it was made by another embedder or in another format.
         LibraryCorrupt: its database is damaged.
     """
-    database = _open_database(folder, create=create)
+    location = location_of(location) if isinstance(location, str) else location
+    if not isinstance(location, Path):
+        from index.milvus import open_milvus  # noqa: PLC0415 - most libraries need no client
+
+        return open_milvus(location, embedder, create=create)
+    database = _open_database(location, create=create)
     try:
         if create:
             database.create(embedder.name, embedder.dimension)
-        _check(database.settings(), embedder, folder)
+        _check(database.settings(), embedder, location)
         database.check()
-        return DiskLibrary(folder, database, embedder, wait_s=wait_s)
+        return DiskLibrary(location, database, embedder, wait_s=wait_s)
     except BaseException:
         database.close()
         raise
 
 
+@overload
 def rebuild_library(
-    folder: Path,
+    location: Path, embedder: Embedder, *, wait_s: float = 5.0, progress: Progress | None = None
+) -> DiskLibrary: ...
+@overload
+def rebuild_library(
+    location: Location | str,
     embedder: Embedder,
     *,
     wait_s: float = 5.0,
     progress: Progress | None = None,
-) -> DiskLibrary:
+) -> StoredLibrary: ...
+def rebuild_library(
+    location: Location | str,
+    embedder: Embedder,
+    *,
+    wait_s: float = 5.0,
+    progress: Progress | None = None,
+) -> StoredLibrary:
     """Open a library that another embedder or format made, by making it anew from its texts.
 
     Raises:
-        LibraryError: there is none in the folder, or it cannot be written.
+        LibraryError: there is none, or it cannot be reached or written.
         LibraryBusy: another process is writing to it.
         LibraryCorrupt: its database is damaged.
     """
-    database = _open_database(folder, create=False)
+    location = location_of(location) if isinstance(location, str) else location
+    if not isinstance(location, Path):
+        from index.milvus import rebuild_milvus  # noqa: PLC0415 - most libraries need no client
+
+        return rebuild_milvus(location, embedder, progress=progress)
+    database = _open_database(location, create=False)
     try:
-        with writer_lock(folder, wait_s):
+        with writer_lock(location, wait_s):
             _start_over(database, embedder, progress)
     finally:
         database.close()
-    return open_library(folder, embedder, create=False, wait_s=wait_s)
+    return open_library(location, embedder, create=False, wait_s=wait_s)
 
 
-class DiskLibrary:
-    """A library in a folder: SQLite is the truth, FAISS and tantivy files follow from it.
+def made_by(location: Location) -> tuple[str, int]:
+    """Return the name and the dimension of the embedder that made a library.
 
-    Methods may be called from several threads. Each search sees what any process has
-    committed before it.
+    Raises:
+        LibraryError: there is none, or it cannot be reached or read.
     """
+    if not isinstance(location, Path):
+        from index.milvus import milvus_made_by  # noqa: PLC0415 - most libraries need no client
+
+        return milvus_made_by(location)
+    database = _open_database(location, create=False)
+    try:
+        settings = database.settings()
+    finally:
+        database.close()
+    return settings.embedder, settings.dimension
+
+
+class DiskLibrary(StoredLibrary):
+    """A library in a folder: SQLite is the truth, FAISS and tantivy files follow from it."""
 
     def __init__(
         self, folder: Path, database: Database, embedder: Embedder, *, wait_s: float
     ) -> None:
         """Take over an open database; `open_library` is the way in."""
+        super().__init__(str(folder), embedder)
         self._folder = folder
         self._database = database
-        self._embedder = embedder
         self._wait_s = wait_s
-        self._writing = threading.Lock()
-        self._asking = threading.Lock()
-        self._questions: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
+        self._one_writer = threading.Lock()
         self._derived = Derived(folder, database, embedder.dimension)
         self._follow()
         self._derived.save_if_free()
-
-    def add(self, documents: Iterable[Document], *, progress: Progress | None = None) -> AddReport:
-        """Add documents, replacing those whose content changed; unchanged ones cost nothing.
-
-        Work is committed every few seconds: an interruption keeps whole documents, and
-        adding the same again goes on from there.
-
-        Raises:
-            DocumentError: an id is taken by another source; nothing is added.
-            LibraryBusy: another process is writing.
-            LibraryError: the folder is read-only or full.
-        """
-        with self._writer():
-            changed, updated, unchanged = _changed(documents, self._database)
-            passages = 0
-            try:
-                for batch in _committable(_prepare(changed, self._embedder, progress)):
-                    with self._database.writing() as writer:
-                        for prepared in batch:
-                            writer.put(prepared)
-                    passages += sum(len(prepared.passages) for prepared in batch)
-                    self._follow(locked=True)
-                    self._derived.save()
-            finally:
-                self._derived.save()
-        return AddReport(len(changed) - updated, updated, unchanged, passages)
 
     def remove(self, ids: Sequence[str]) -> int:
         """Remove documents by id and return how many were there.
@@ -260,7 +167,7 @@ class DiskLibrary:
             LibraryBusy: another process is writing.
             LibraryError: the folder is read-only or full.
         """
-        with self._writer():
+        with self._writing():
             there = [row.id for row in self._database.rows(ids)]
             if there:
                 with self._database.writing() as writer:
@@ -269,101 +176,9 @@ class DiskLibrary:
                 self._derived.save()
         return len(there)
 
-    def search(
-        self,
-        question: str,
-        k: int = 5,
-        *,
-        documents: Sequence[str] | None = None,
-        exclude_documents: Sequence[str] = (),
-        mode: Mode = "fused",
-    ) -> list[Hit]:
-        """Return the best `k` passages for a question, best first.
-
-        Args:
-            question: any text.
-            k: at least 1.
-            documents: search these documents only, by id.
-            exclude_documents: leave these out.
-            mode: "dense" ranks by meaning, "lexical" by words, "fused" by both.
-
-        Raises:
-            ValueError: `k` is below 1, or there is no such mode.
-            LibraryError: the library cannot be read.
-        """
-        if k < 1:
-            raise ValueError(f"k 必须至少为 1，而不是 {k}")
-        if mode not in ("fused", "dense", "lexical"):
-            raise ValueError(f'mode 必须是 "fused"、"dense" 或 "lexical"，而不是 "{mode}"')
-        self._follow()
-        allow = None if documents is None else self._database.rows(documents)
-        deny = self._database.rows(exclude_documents) if exclude_documents else []
-        if not len(self._derived.vectors) or (allow is not None and not allow):
-            return []
-        count = max(k, CANDIDATES)
-        dense = {} if mode == "lexical" else self._search_vectors(question, count, allow, deny)
-        lexical = {} if mode == "dense" else self._search_words(question, count, allow, deny)
-        weight = {"fused": 0.5, "dense": 1.0, "lexical": 0.0}[mode]
-        return self._hits(fuse(dense, lexical, dense_weight=weight), k, dense, lexical)
-
-    def document(self, document_id: str) -> Document:
-        """Return a document with its text.
-
-        Raises:
-            LibraryError: there is no such document.
-        """
-        found = self._database.document(document_id)
-        if found is None:
-            raise LibraryError(
-                f"资料库 {self._folder} 里没有文档 {document_id}。"
-                "用 wenju documents 可以列出全部文档。",
-                f"There is no document {document_id} in the library {self._folder}. "
-                "`wenju documents` lists them all.",
-            )
-        return found
-
-    def documents(self) -> list[DocumentInfo]:
-        """Return all documents in the order they were added."""
-        return [
-            DocumentInfo(row.id, row.title, row.source, row.chars, row.passages, row.added)
-            for row in self._database.rows()
-        ]
-
     def passages(self, document_id: str) -> list[Passage]:
         """Return the passages of a document in their order; none where there is no such one."""
         return self._database.passages_of(document_id)
-
-    def sentence_embeddings(self, passage_ids: Sequence[str]) -> list[NDArray[np.float32]]:
-        """Return for each passage the unit vectors of its sentences, `(sentences, d) float32`.
-
-        Raises:
-            LibraryError: one of the passages is not there any more.
-        """
-        found = self._database.embeddings(passage_ids, self._embedder.dimension)
-        missing = [name for name in passage_ids if name not in found]
-        if missing:
-            raise LibraryError(
-                f"资料库 {self._folder} 里没有段落 {missing[0]}。请重新检索。",
-                f"There is no passage {missing[0]} in the library {self._folder}. Search again.",
-            )
-        return [
-            unit(found[name][1:] if len(found[name]) > 1 else found[name]) for name in passage_ids
-        ]
-
-    def embed_question(self, question: str) -> NDArray[np.float32]:
-        """Return the question's unit vector `(d,) float32`; recent questions are cached."""
-        question = readable(question)
-        with self._asking:
-            if question in self._questions:
-                self._questions.move_to_end(question)
-                return self._questions[question]
-        vector = self._embedder.embed_question(question)
-        vector.flags.writeable = False
-        with self._asking:
-            self._questions[question] = vector
-            if len(self._questions) > _CACHED_QUESTIONS:
-                self._questions.popitem(last=False)
-        return vector
 
     def passage_counts(self, words: Sequence[str]) -> list[int]:
         """Return for each word how many passages hold it."""
@@ -393,7 +208,7 @@ class DiskLibrary:
             LibraryBusy: another process is writing.
             LibraryError: the folder is read-only or full.
         """
-        with self._writer():
+        with self._writing():
             _start_over(self._database, self._embedder, progress)
             self._follow(locked=True)
             self._derived.save()
@@ -403,16 +218,10 @@ class DiskLibrary:
         self._derived.close()
         self._database.close()
 
-    def __enter__(self) -> DiskLibrary:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     @contextmanager
-    def _writer(self) -> Iterator[None]:
+    def _writing(self) -> Iterator[None]:
         """Be the one writer of all threads and processes."""
-        if not self._writing.acquire(timeout=self._wait_s):
+        if not self._one_writer.acquire(timeout=self._wait_s):
             raise LibraryBusy(
                 f"资料库 {self._folder} 正在写入。请等它完成后再试；查询不受影响。",
                 f"The library {self._folder} is being written. Try again when that is done; "
@@ -423,7 +232,7 @@ class DiskLibrary:
                 self._follow(locked=True)
                 yield
         finally:
-            self._writing.release()
+            self._one_writer.release()
 
     def _follow(self, *, locked: bool = False) -> None:
         """See what has been committed since the last time, by any process."""
@@ -431,14 +240,52 @@ class DiskLibrary:
         _check(settings, self._embedder, self._folder)
         self._derived.follow(settings.generation, locked=locked)
 
+    def _rows(self, ids: Sequence[str] | None = None) -> list[Row]:
+        return self._database.rows(ids)
+
+    def _document(self, document_id: str) -> Document | None:
+        return self._database.document(document_id)
+
+    def _embeddings(self, passage_ids: Sequence[str]) -> dict[str, NDArray[np.float16]]:
+        return self._database.embeddings(passage_ids, self._embedder.dimension)
+
+    def _put(self, prepared: Iterable[Prepared]) -> int:
+        passages = 0
+        try:
+            for batch in committable(prepared):
+                with self._database.writing() as writer:
+                    for each in batch:
+                        writer.put(each)
+                passages += sum(len(each.passages) for each in batch)
+                self._follow(locked=True)
+                self._derived.save()
+        finally:
+            self._derived.save()
+        return passages
+
+    def _candidates(
+        self,
+        question: str,
+        count: int,
+        mode: Mode,
+        documents: Sequence[str] | None,
+        exclude_documents: Sequence[str],
+    ) -> Candidates:
+        self._follow()
+        allow = None if documents is None else self._database.rows(documents)
+        deny = self._database.rows(exclude_documents) if exclude_documents else []
+        dense: dict[int, float] = {}
+        lexical: dict[int, float] = {}
+        if len(self._derived.vectors) and allow != []:
+            if mode != "lexical":
+                dense = self._search_vectors(question, count, allow, deny)
+            if mode != "dense":
+                lexical = self._search_words(question, count, allow, deny)
+        return dense, lexical, self._database.passages
+
     def _search_vectors(
         self, question: str, count: int, allow: list[Row] | None, deny: list[Row]
     ) -> dict[int, float]:
-        """Return the nearest passages with their cosines, a passage's being its best sentence's.
-
-        A passage of several sentences says more than its one vector holds: with the best of
-        its sentences and itself, more answers are found at rank 1 (see the README).
-        """
         asked = self.embed_question(question)
         found = self._derived.vectors.search(
             asked,
@@ -447,12 +294,12 @@ class DiskLibrary:
             deny=_passage_keys(deny) if deny else None,
         )
         rows = self._database.embeddings_of_keys([key for key, _ in found], len(asked))
-        return {key: float((rows[key].astype(np.float32) @ asked).max()) for key in rows}
+        return {key: best_cosine(rows[key], asked) for key in rows}
 
     def _search_words(
         self, question: str, count: int, allow: list[Row] | None, deny: list[Row]
     ) -> dict[int, float]:
-        asked = tokens(readable(question))
+        asked = tokens(question)
         allowed = None if allow is None else [row.key for row in allow]
         denied = [row.key for row in deny]
         return dict(
@@ -460,21 +307,6 @@ class DiskLibrary:
                 lambda words: words.search(asked, count, allow=allowed, deny=denied)
             )
         )
-
-    def _hits(
-        self,
-        ranking: list[tuple[int, float]],
-        k: int,
-        dense: dict[int, float],
-        lexical: dict[int, float],
-    ) -> list[Hit]:
-        # A candidate may be gone already, removed by another process in this very moment.
-        passages = self._database.passages([key for key, _ in ranking])
-        there = [(key, score) for key, score in ranking if key in passages][:k]
-        return [
-            Hit(passages[key], score, rank, dense.get(key), lexical.get(key))
-            for rank, (key, score) in enumerate(there, start=1)
-        ]
 
 
 def _open_database(folder: Path, *, create: bool) -> Database:
@@ -492,152 +324,28 @@ def _open_database(folder: Path, *, create: bool) -> Database:
         return Database(path)
     if there and not (database := Database(path)).is_empty():
         return database
-    raise LibraryError(
-        f"{folder} 里没有资料库。请检查路径，或用 wenju add 新建一个。",
-        f"There is no library in {folder}. Check the path, or make one with `wenju add`.",
-    )
+    raise no_library(str(folder))
 
 
 def _check(settings: Settings, embedder: Embedder, folder: Path) -> None:
-    """Refuse a library that the embedder's vectors do not belong in."""
-    command = _rebuild_command(folder, embedder)
-    if settings.format != FORMAT:
-        raise LibraryMismatch(
-            f"资料库 {folder} 的格式版本是 {settings.format}，本程序使用版本 {FORMAT}。"
-            f"请运行 {command} 重建。",
-            f"The library {folder} is in format {settings.format}, and this program uses format "
-            f"{FORMAT}. Run `{command}` to make it anew.",
-        )
-    made_by, present = (
-        (settings.embedder, settings.dimension),
-        (embedder.name, embedder.dimension),
+    check_maker(
+        str(folder),
+        embedder,
+        formats=(settings.format, FORMAT),
+        made_by=(settings.embedder, settings.dimension),
     )
-    if made_by != present:
-        raise LibraryMismatch(
-            f"资料库 {folder} 由向量模型 {made_by[0]}（{made_by[1]} 维）建立，"
-            f"而现在的模型是 {present[0]}（{present[1]} 维）。"
-            f"请运行 {command} 重建，或换回原来的模型。",
-            f"The library {folder} was made by the embedder {made_by[0]} ({made_by[1]}-d), and "
-            f"the present one is {present[0]} ({present[1]}-d). Run `{command}` to make it anew, "
-            "or go back to the embedder that made it.",
-        )
-
-
-def _rebuild_command(folder: Path, embedder: Embedder) -> str:
-    """Return the command that makes a library anew for this embedder, ready to be copied."""
-    command = ["wenju", "rebuild", "--library", str(folder)]
-    if embedder.name != DEFAULT_EMBEDDER:
-        command += ["--embedder", embedder.name]
-    return shlex.join(command)
-
-
-def _changed(documents: Iterable[Document], database: Database) -> tuple[list[Document], int, int]:
-    """Return the documents that are new or differ from what is stored.
-
-    With them, how many of them are stored already, and how many do not differ.
-    """
-    changed: dict[str, Document] = {}
-    stored: set[str] = set()
-    unchanged = 0
-    left = iter(documents)
-    while page := list(islice(left, _LOOK_UP_AT_ONCE)):
-        rows = {row.id: row for row in database.rows([document.id for document in page])}
-        stored.update(rows)
-        for document in page:
-            known = changed.get(document.id) or rows.get(document.id)
-            if known and known.source != document.source:
-                raise DocumentError(
-                    f"文档编号 {document.id} 有两个来源：{known.source} 与 {document.source}。"
-                    "请给其中一个改名，或先用 wenju remove 移除旧的。",
-                    f"The document id {document.id} has two sources: {known.source} and "
-                    f"{document.source}. Rename one, or remove the old one with `wenju remove` "
-                    "first.",
-                )
-            row = rows.get(document.id)
-            if row and row.hash == content_hash(document):
-                unchanged += 1
-                changed.pop(document.id, None)
-            else:
-                changed[document.id] = document
-    return list(changed.values()), len(stored & changed.keys()), unchanged
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """A document with its passages and what is to be embedded for each."""
-
-    document: Document
-    passages: list[Passage]
-    texts: list[list[str]]
-
-    @classmethod
-    def of(cls, document: Document) -> _Plan:
-        passages = split_document(document)
-        return cls(document, passages, [_texts(document, passage) for passage in passages])
-
-
-def _texts(document: Document, passage: Passage) -> list[str]:
-    """Return what is embedded for a passage: itself, and its sentences if they are several."""
-    sentences = passage.sentences()
-    if len(sentences) < 2:
-        return [index_text(document, passage)]
-    return [
-        index_text(document, passage),
-        *(resolved_text(document, sentence.text) for sentence in sentences),
-    ]
-
-
-def _prepare(
-    documents: Iterable[Document], embedder: Embedder, progress: Progress | None
-) -> Iterator[Prepared]:
-    """Split and embed documents, yielding each as soon as its last text is embedded."""
-    plans = [_Plan.of(document) for document in documents]
-    texts = [text for plan in plans for passage in plan.texts for text in passage]
-    rows = _embedded(texts, embedder, progress)
-    for plan in plans:
-        yield Prepared(
-            plan.document,
-            plan.passages,
-            indexed=[passage[0] for passage in plan.texts],
-            embeddings=[np.stack(list(islice(rows, len(passage)))) for passage in plan.texts],
-        )
-
-
-def _embedded(
-    texts: Sequence[str], embedder: Embedder, progress: Progress | None
-) -> Iterator[NDArray[np.float16]]:
-    """Yield the vector of each text, `(d,) float16`, embedding many at a time."""
-    for start in range(0, len(texts), _EMBED_AT_ONCE):
-        batch = texts[start : start + _EMBED_AT_ONCE]
-        rows = embedder.embed_passages(batch).astype(np.float16)
-        if progress:
-            progress(start + len(batch), len(texts))
-        yield from rows
-
-
-def _committable(prepared: Iterable[Prepared]) -> Iterator[list[Prepared]]:
-    """Gather documents into batches, each a few seconds' work."""
-    batch: list[Prepared] = []
-    begun = time.monotonic()
-    for document in prepared:
-        batch.append(document)
-        if time.monotonic() - begun >= _COMMIT_EVERY_S:
-            yield batch
-            batch, begun = [], time.monotonic()
-    if batch:
-        yield batch
 
 
 def _start_over(database: Database, embedder: Embedder, progress: Progress | None) -> None:
     """Make all passages and embeddings anew, in one transaction at the end."""
     rows = database.rows()
     documents = [found for row in rows if (found := database.document(row.id))]
-    prepared = list(_prepare(documents, embedder, progress))
     added = {row.id: row.added for row in rows}
+    prepared = list(prepare(documents, embedder, progress, added=added.get))
     with database.writing() as writer:
         writer.start_over(embedder.name, embedder.dimension)
         for each in prepared:
-            writer.put(each, added=added[each.document.id])
+            writer.put(each)
 
 
 def _file_size(path: Path) -> int:

@@ -125,7 +125,7 @@ def split_document(document: Document, *, max_chars: int = 200) -> list[Passage]
         raise ValueError(f"max_chars 必须至少为 1，而不是 {max_chars}")
     return [
         Passage(
-            id=f"{document.id}#{start}-{end}",
+            id=passage_id(document.id, start, end),
             document_id=document.id,
             start=start,
             end=end,
@@ -134,6 +134,11 @@ def split_document(document: Document, *, max_chars: int = 200) -> list[Passage]
         )
         for (start, end), heading in _pack(document.text, max_chars)
     ]
+
+
+def passage_id(document_id: str, start: int, end: int) -> str:
+    """Return the id of the passage at `[start, end)` of a document."""
+    return f"{document_id}#{start}-{end}"
 
 
 def _lines(text: str) -> Iterator[Span]:

@@ -17,7 +17,8 @@ from platformdirs import user_cache_path, user_data_path
 from index.documents import Document, read_documents
 from index.embedder import Embedder, load_embedder
 from index.errors import LibraryBusy, LibraryCorrupt, LibraryError, LibraryMismatch
-from index.library import DiskLibrary, Progress, open_library
+from index.library import DiskLibrary, Progress, StoredLibrary, open_library
+from index.milvus_address import Location
 from rag.settings import Settings
 
 SEED_ID = "article.txt"
@@ -37,7 +38,7 @@ def default_library(
     create: bool = False,
     lasting: bool = False,
     progress: Progress | None = None,
-) -> tuple[DiskLibrary, tuple[str, ...]]:
+) -> tuple[StoredLibrary, tuple[str, ...]]:
     """Open the library that the settings name, or the default one, and say what was special.
 
     The default one is made on first use, with the seed article in it; any number of
@@ -50,8 +51,8 @@ def default_library(
         LibraryError: the library cannot be opened or made.
     """
     embedder = settings_embedder(settings)
-    if settings.library is not None:
-        return open_library(settings.library, embedder, create=create), ()
+    if settings.location is not None:
+        return open_library(settings.location, embedder, create=create), ()
     try:
         return _seeded(default_folder(), embedder, progress), ()
     except (LibraryBusy, LibraryMismatch, LibraryCorrupt):
@@ -107,20 +108,20 @@ def seed_library(
 
 def corpus_library(
     documents: Sequence[Document],
-    folder: Path | None,
+    location: Location | None,
     embedder: Embedder,
     *,
     progress: Progress | None = None,
-) -> DiskLibrary:
+) -> StoredLibrary:
     """Open a library of these documents; what it embedded before is not embedded again.
 
-    Without a `folder` it lies in the user's cache folder, one for each set of documents and
+    Without a `location` it lies in the user's cache folder, one for each set of documents and
     embedder.
 
     Raises:
         LibraryError: the folder cannot be used.
     """
-    library = open_library(folder or _cache_folder(documents, embedder), embedder)
+    library = open_library(location or _cache_folder(documents, embedder), embedder)
     library.add(documents, progress=progress)
     return library
 

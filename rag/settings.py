@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from math import inf
 from pathlib import Path
@@ -14,6 +14,8 @@ from types import UnionType
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from index.errors import LibraryError
+from index.milvus_address import Location, MilvusAddress, location_of
 from rag.errors import SettingsError
 
 Language = Literal["zh", "en"]
@@ -30,8 +32,9 @@ _SCHEMES = {
 class Settings:
     """How to find and to answer; None leaves a choice to the part that makes it.
 
-    `library` is the folder of the library to ask, None for the default one. `embedder` is
-    None for the embedded model, else the name or folder of a sentence-transformers model;
+    `library` is the folder of the library to ask, or its address on a Milvus server, None for
+    the default one; `milvus_token` is an API key or "USER:PASSWORD" for such a server. `embedder`
+    is None for the embedded model, else the name or folder of a sentence-transformers model;
     `device` ("cpu", "cuda" …), `dtype` ("float32", "bfloat16" …) and `batch_size` (texts at
     once) are for such a model. `top_k` is how many passages are read. An answer whose
     confidence lies below `threshold` is refused; None takes the calibrated threshold. `lang`
@@ -53,7 +56,8 @@ class Settings:
         SettingsError: a value is impossible.
     """
 
-    library: Path | None = None
+    library: Location | None = None
+    milvus_token: str | None = field(default=None, repr=False)
     embedder: str | None = None
     device: str | None = None
     dtype: str | None = None
@@ -77,8 +81,9 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Refuse impossible values, and freeze the headers so that settings can be hashed."""
-        self._require("library", isinstance(self.library, Path | None), "Path, None")
-        for name in ("embedder", "device", "dtype", "auth"):
+        folder = isinstance(self.library, Path | MilvusAddress | None)
+        self._require("library", folder, "Path, MilvusAddress, None")
+        for name in ("milvus_token", "embedder", "device", "dtype", "auth"):
             self._require(name, isinstance(getattr(self, name), str | None), "str, None")
         self._require("batch_size", _lies_in(self.batch_size, int, 1, inf), "≥ 1")
         self._require("top_k", _lies_in(self.top_k, int, 1, 100), "1–100")
@@ -147,16 +152,31 @@ class Settings:
         values = {name: _read(name, text) for name, text in said.items()}
         values |= {name: value for name, value in overrides.items() if value is not None}
         if isinstance(library := values.get("library"), str | os.PathLike):
-            values["library"] = Path(library).expanduser()
+            values["library"] = _read_library(library)
         if isinstance(verify := values.get("llm_verify"), str):
             values["llm_verify"] = _read_verify(verify)
         return cls(**values)
+
+    @property
+    def location(self) -> Location | None:
+        """The library to ask, with what lets us in there; None for the default one."""
+        if isinstance(self.library, MilvusAddress) and self.milvus_token:
+            return replace(self.library, token=self.milvus_token)
+        return self.library
 
 
 def language(environ: Mapping[str, str] | None = None) -> Language:
     """Return the language that messages are wanted in: Chinese unless `WENJU_LANG` is "en"."""
     environ = os.environ if environ is None else environ
     return "en" if environ.get(_PREFIX + "LANG", "").strip().lower() == "en" else "zh"
+
+
+def _read_library(text: str | os.PathLike[str]) -> Location:
+    try:
+        library = location_of(text)
+    except LibraryError as error:
+        raise SettingsError.from_dict(error.to_dict()) from error
+    return library.expanduser() if isinstance(library, Path) else library
 
 
 def _read_bool(text: str) -> bool:

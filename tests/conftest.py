@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from letters import LetterEmbedder
 from llama import llama
+from milvus_server import MilvusServer, milvus_running
 
 from index.embedder import load_embedder
 
@@ -24,6 +25,13 @@ _ROOT = Path(__file__).parent.parent
 def letters() -> LetterEmbedder:
     """An embedder that costs nothing and needs no model."""
     return LetterEmbedder()
+
+
+@pytest.fixture(scope="session")
+def milvus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusServer]:
+    """A Milvus server that all tests of a session share, each with a name of its own."""
+    with milvus_running(tmp_path_factory.mktemp("milvus")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from index.milvus_address import MilvusAddress
 from rag.errors import SettingsError
 from rag.settings import Settings, language
 
@@ -165,6 +166,21 @@ def test_a_library_may_be_named_by_text(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("HOME", "/home/someone")
     settings = Settings.from_environment({}, library="~/文库")
     assert settings.library == Path("/home/someone/文库")
+
+
+def test_a_library_may_be_on_a_milvus_server_with_a_token_of_its_own() -> None:
+    environ = {"WENJU_LIBRARY": "milvus://db/news", "WENJU_MILVUS_TOKEN": "读者:口令"}
+    settings = Settings.from_environment(environ)
+    assert settings.library == MilvusAddress("db", name="news")
+    assert settings.location == MilvusAddress("db", name="news", token="读者:口令")
+    assert "口令" not in f"{settings!r} {settings.location!r} {settings.location}"
+    assert Settings(library=Path("a"), milvus_token="读者:口令").location == Path("a")
+
+
+def test_an_address_that_cannot_be_read_is_told_without_it() -> None:
+    with pytest.raises(SettingsError, match="milvus://HOST") as refused:
+        Settings.from_environment({"WENJU_LIBRARY": "milvus://root:hidden@db"})
+    assert "hidden" not in refused.value.english + str(refused.value)
 
 
 def test_an_unknown_variable_is_told_with_the_near_name() -> None:

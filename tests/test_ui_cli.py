@@ -16,10 +16,12 @@ from answers import ANSWER
 from conftest import Run
 from hypothesis import given
 from hypothesis import strategies as st
+from milvus_server import MilvusServer
 
 from index.embedder import DEFAULT_EMBEDDER
 from index.library import LibraryInfo
 from rag.answer import Chatbot
+from rag.default_library import default_folder
 from ui.cli import ANSWERED, FAILED, REFUSED, WRONG_USE, run, vector_index_line
 from ui.evaluation import read_minimums
 from ui.feedback import save_feedback
@@ -136,7 +138,11 @@ def _wait_until_reading_stdin(pid: int) -> None:
 
 
 def test_the_shell_completes_commands_and_options(new_home: Path, wenju: Run) -> None:
-    for words, expected in (("wenju re", "rebuild"), ("wenju eval --sq", "--squad")):
+    for words, expected in (
+        ("wenju re", "rebuild"),
+        ("wenju cop", "copy"),
+        ("wenju eval --sq", "--squad"),
+    ):
         env = {
             "_WENJU_COMPLETE": "complete_bash",
             "COMP_WORDS": words,
@@ -149,7 +155,18 @@ def test_the_shell_completes_commands_and_options(new_home: Path, wenju: Run) ->
 
 
 def test_the_help_is_in_one_language(capsys: Captured) -> None:
-    for command in ("", "ask", "chat", "add", "documents", "remove", "rebuild", "info", "eval"):
+    for command in (
+        "",
+        "ask",
+        "chat",
+        "add",
+        "documents",
+        "remove",
+        "rebuild",
+        "copy",
+        "info",
+        "eval",
+    ):
         assert run([*command.split(), "--help"]) == ANSWERED
         text = capsys.readouterr().out
         assert text.startswith(f"用法：wenju {command}".rstrip())
@@ -567,3 +584,68 @@ def test_a_name_too_long_is_told(home: Path, tmp_path: Path, capsys: Captured) -
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_any_number_may_be_a_minimum(value: float) -> None:
     assert read_minimums([f"recall@5={value!r}"]) == {"recall@5": value}
+
+
+def test_a_library_is_copied_and_asked_elsewhere(
+    home: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    default, copy = str(default_folder()), str(tmp_path / "副本")
+    assert run(["copy", default, copy, "--json"]) == ANSWERED
+    report = json.loads(capsys.readouterr().out)
+    assert (report["added"], report["updated"], report["unchanged"]) == (1, 0, 0)
+    assert run(["copy", default, copy]) == ANSWERED
+    assert "未变 1 个" in capsys.readouterr().out
+    assert run(["ask", QUESTION, "--library", copy]) == ANSWERED
+    assert "100亿元" in capsys.readouterr().out
+
+
+def test_a_copy_of_nothing_fails(new_home: Path, tmp_path: Path, capsys: Captured) -> None:
+    assert run(["copy", str(tmp_path / "无"), str(tmp_path / "副本")]) == FAILED
+    assert "里没有资料库" in capsys.readouterr().err
+    assert not (tmp_path / "副本").exists()
+
+
+def test_an_interrupted_copy_says_that_what_is_done_is_kept(
+    home: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ui.cli.copy_library", interrupted)
+    assert run(["copy", str(default_folder()), str(tmp_path / "副本")]) == 130
+    assert "已经保存" in capsys.readouterr().err
+
+
+def test_every_command_works_on_milvus(
+    home: Path, tmp_path: Path, milvus: MilvusServer, capsys: Captured
+) -> None:
+    where = ["--library", str(milvus.address())]
+    assert run(["copy", str(default_folder()), where[1], "--json"]) == ANSWERED
+    assert json.loads(capsys.readouterr().out)["added"] == 1
+    assert run(["ask", QUESTION, *where]) == ANSWERED
+    assert "100亿元" in capsys.readouterr().out
+    file = tmp_path / "茶.txt"
+    file.write_text("清河乡2021年种茶300亩。", encoding="utf-8")
+    assert run(["add", str(file), *where]) == ANSWERED
+    assert run(["remove", "article.txt", *where]) == ANSWERED
+    assert run(["rebuild", *where]) == ANSWERED
+    capsys.readouterr()
+    assert run(["documents", "--json", *where]) == ANSWERED
+    assert [d["id"] for d in json.loads(capsys.readouterr().out)] == ["茶.txt"]
+    assert run(["info", *where]) == ANSWERED
+    told = capsys.readouterr().out
+    assert where[1] in told
+    assert "Milvus AUTOINDEX（由服务器选择）" in told
+    assert "占用磁盘" not in told
+    assert run(["info", "--json", *where]) == ANSWERED
+    assert json.loads(capsys.readouterr().out)["bytes_on_disk"] is None
+
+
+@pytest.mark.parametrize("command", [["info", "--library"], ["copy", "库"]])
+def test_an_address_that_cannot_be_read_is_wrong_use(
+    command: list[str], new_home: Path, capsys: Captured
+) -> None:
+    assert run([*command, "milvus://root:hidden@db"]) == WRONG_USE
+    said = capsys.readouterr().err
+    assert "milvus://HOST" in said
+    assert "hidden" not in said

@@ -1,4 +1,4 @@
-"""The command line: `wenju ask`, `chat`, `add`, `documents`, `remove`, `rebuild`, `info`, `eval`.
+"""The command line: `wenju ask`, `chat`, `add`, `copy`, `eval` and what else there is.
 
 Exit status: 0 answered or done, 1 failed, 2 wrong use, 3 refused to answer.
 """
@@ -17,9 +17,11 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.exceptions import TyperException
 
+from index.copying import copy_library
 from index.documents import READABLE, READABLE_ENGLISH, Document, read_documents
 from index.errors import DocumentError, IndexingError
 from index.library import AddReport, LibraryInfo, rebuild_library
+from index.milvus_address import FORM
 from index.vector_kinds import SHRUNK, SIZES
 from rag.answer import Chatbot
 from rag.default_library import default_folder, settings_embedder
@@ -41,7 +43,15 @@ from ui.options import (
     StrictFlag,
     answering_settings,
 )
-from ui.terminal import show_answer, show_growing, stdout, table, tell, tolerate_encodings
+from ui.terminal import (
+    progress_bar,
+    show_answer,
+    show_growing,
+    stdout,
+    table,
+    tell,
+    tolerate_encodings,
+)
 from ui.usage import Command, Group, usage_message
 from ui.version import version
 
@@ -315,15 +325,19 @@ def add(
     if as_json:
         _print_json(asdict(report) | {"errors": [error_message(error) for error in errors]})
     else:
-        stdout().print(
-            say(
-                f"新增 {report.added} 个文档，更新 {report.updated} 个，"
-                f"未变 {report.unchanged} 个；写入 {report.passages} 个段落。",
-                f"{report.added} documents added, {report.updated} updated, "
-                f"{report.unchanged} unchanged; {report.passages} passages written.",
-            )
-        )
+        _show_report(report)
     return FAILED if errors else ANSWERED
+
+
+def _show_report(report: AddReport) -> None:
+    stdout().print(
+        say(
+            f"新增 {report.added} 个文档，更新 {report.updated} 个，"
+            f"未变 {report.unchanged} 个；写入 {report.passages} 个段落。",
+            f"{report.added} documents added, {report.updated} updated, "
+            f"{report.unchanged} unchanged; {report.passages} passages written.",
+        )
+    )
 
 
 def _tell_unread(errors: Sequence[DocumentError]) -> None:
@@ -414,9 +428,9 @@ def rebuild(
     settings = Settings.from_environment(
         library=library, embedder=embedder, device=device, dtype=dtype
     )
-    folder = settings.library or default_folder()
+    location = settings.location or default_folder()
     with embedding_bar() as progress:
-        opened = rebuild_library(folder, settings_embedder(settings), progress=progress)
+        opened = rebuild_library(location, settings_embedder(settings), progress=progress)
     with opened:
         info = opened.info()
     if as_json:
@@ -428,6 +442,45 @@ def rebuild(
             f"Rebuilt the indexes of {info.documents} documents, {info.passages} passages.",
         )
     )
+    return ANSWERED
+
+
+@app.command(cls=Command, help=say("把资料库复制到另一处", "copy a library to another place"))
+def copy(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help=say(f"资料库的文件夹，或 {FORM}", f"folder of the library, or {FORM}"),
+        ),
+    ],
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="TARGET",
+            help=say("复制到哪里，同上；没有就新建", "where to, likewise; made if it is not there"),
+        ),
+    ],
+    as_json: JsonFlag = False,
+) -> int:
+    """Copy all documents with their vectors; what the target holds besides stays there."""
+    places = [Settings.from_environment(library=place).location for place in (source, target)]
+    begun, end = (place or default_folder() for place in places)
+    try:
+        with progress_bar(say("正在复制", "Copying"), say("个文档", "documents")) as progress:
+            report = copy_library(begun, end, progress=progress)
+    except KeyboardInterrupt:
+        tell(
+            say(
+                "已停止。复制完的文档已经保存；再运行一次，会从这里接着做。",
+                "Stopped. The documents copied so far are kept; run it again to go on from here.",
+            )
+        )
+        raise
+    if as_json:
+        _print_json(asdict(report))
+    else:
+        _show_report(report)
     return ANSWERED
 
 
@@ -449,15 +502,19 @@ def info(
             f"{found.embedder}（{found.dimension} 维）", f"{found.embedder} ({found.dimension}-d)"
         ),
         say("向量索引", "vector index"): vector_index_line(found),
-        say("改动次数", "generation"): f"{found.generation:,}",
-        say("占用磁盘", "on disk"): f"{found.bytes_on_disk / 1e6:,.1f} MB",
     }
+    if found.generation is not None:
+        lines[say("改动次数", "generation")] = f"{found.generation:,}"
+    if found.bytes_on_disk is not None:
+        lines[say("占用磁盘", "on disk")] = f"{found.bytes_on_disk / 1e6:,.1f} MB"
     stdout().print(table(("", ""), list(lines.items())))
     return ANSWERED
 
 
 def vector_index_line(found: LibraryInfo) -> str:
     """Say which index is used, how big it is, and why that one."""
+    if found.vector_index.startswith("Milvus"):
+        return found.vector_index + say("（由服务器选择）", " (chosen by the server)")
     flat, graph = SIZES.flat, SIZES.graph
     reasons = {
         "Flat": say(

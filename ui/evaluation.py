@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from index.library import DiskLibrary
+from index.library import DiskLibrary, StoredLibrary
 from rag.answer import READ_FURTHER, Chatbot
 from rag.comparison import below, compare, read_report
 from rag.default_library import (
@@ -270,14 +270,15 @@ def _write_feedback(path: Path) -> int:
 
 @contextmanager
 def _subject(
-    settings: Settings, questions: Path | None, squad: Path | None, library: Path | None
-) -> Iterator[tuple[DiskLibrary, list[Question]]]:
+    settings: Settings, questions: Path | None, squad: Path | None, library: str | None
+) -> Iterator[tuple[StoredLibrary, list[Question]]]:
     """Yield the library to ask and the questions to ask it."""
     if squad:
         documents, asked = read_squad(squad)
         embedder = settings_embedder(settings)
         with embedding_bar() as progress:
-            opened = corpus_library(documents, library, embedder, progress=progress)
+            location = settings.location if library else None
+            opened = corpus_library(documents, location, embedder, progress=progress)
     elif questions or library:
         asked = read_questions(questions) if questions else _fixed_questions()
         opened = library_of(settings)

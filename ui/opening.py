@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from index.documents import Document
-from index.library import DiskLibrary
+from index.library import StoredLibrary
 from rag.answer import Chatbot
 from rag.default_library import default_library
 from rag.settings import Settings
@@ -14,7 +14,7 @@ from ui.language import say
 from ui.terminal import progress_bar, tell
 
 
-def library_of(settings: Settings, *, create: bool = False, lasting: bool = False) -> DiskLibrary:
+def library_of(settings: Settings, *, create: bool = False, lasting: bool = False) -> StoredLibrary:
     """Open the library of the settings as `rag.default_library` does, telling its notices.
 
     Raises:
@@ -40,7 +40,7 @@ def chatbot_of(settings: Settings) -> Iterator[Chatbot]:
 
 def _opened(
     settings: Settings, *, create: bool = False, lasting: bool = False
-) -> tuple[DiskLibrary, tuple[str, ...]]:
+) -> tuple[StoredLibrary, tuple[str, ...]]:
     with embedding_bar() as progress:
         return default_library(settings, create=create, lasting=lasting, progress=progress)
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from index.milvus_address import FORM
 from rag.settings import Settings
 from ui.language import say
 
 LibraryOption = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--library",
-        metavar="DIR",
-        help=say("资料库所在的文件夹；不写则用默认的", "folder of the library, if not the default"),
+        metavar="DIR|URL",
+        help=say(
+            f"资料库所在的文件夹，或 {FORM}；不写则用默认的",
+            f"folder of the library, or {FORM}, if not the default",
+        ),
     ),
 ]
 EmbedderOption = Annotated[
