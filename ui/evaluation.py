@@ -300,7 +300,7 @@ def _seed_only(settings: Settings) -> DiskLibrary:
         return seed_library(temporary_folder(), settings_embedder(settings), progress=progress)
 
 
-def _insisting(opened: DiskLibrary, settings: Settings) -> Chatbot | None:
+def _insisting(opened: StoredLibrary, settings: Settings) -> Chatbot | None:
     """Return a chatbot that refuses nothing, having read all that is read before a refusal.
 
     There is none beside a language model, which refuses by its own judgement.
