@@ -65,11 +65,13 @@ class StoredLibrary(ABC):
     def copy(self, source: StoredLibrary, *, progress: Progress | None = None) -> AddReport:
         """Take over all documents of a library of the same embedder, without embedding again.
 
-            What is here besides stays. Interrupted, it keeps whole documents, and copying again
-            goes on from there. `progress` is called with (documents so far, documents to copy).
+        What is here besides stays. Interrupted, it keeps whole documents, and copying again
+        goes on from there. `progress` is called with (documents so far, documents to copy).
 
-            Raises:
-        X cannot be read or written.
+        Raises:
+            DocumentError: an id is taken by another source here; nothing is copied.
+            LibraryBusy: another process is writing, and the store has one writer at a time.
+            LibraryError: one of the two cannot be read or written.
         """
         with self._writing():
             found, updated, unchanged = changed(source._rows(), lambda row: row.hash, self._rows)
