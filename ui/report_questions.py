@@ -249,10 +249,10 @@ def _differences(comparison: Comparison) -> str:
     reach = reach or 1.0
     rows = (
         (
-            label(name),
+            f"{label(name)}{' ↓' if name in LOWER_IS_BETTER else ''}",
             figure(name, each.before),
             figure(name, each.now),
-            "—" if each.paired is None else _gain(name, each.paired),
+            "—" if each.paired is None else f"{each.paired:+.3f}",
             "" if each.paired is None else whisker(each.paired, each.interval, -reach, reach, 0),
             interval(name, each.interval),
         )
@@ -272,10 +272,6 @@ def _differences(comparison: Comparison) -> str:
         "↓ means that less is better.",
     )
     return f'{table(head, rows, "differences")}<p class="note">{note}</p>'
-
-
-def _gain(name: str, value: float) -> str:
-    return f"{value:+.3f}{' ↓' if name in LOWER_IS_BETTER else ''}"
 
 
 def _changes(name: str, names: tuple[str, str], changes: Sequence[Change]) -> str:
