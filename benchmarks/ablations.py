@@ -40,7 +40,7 @@ def measure(squad: Path, max_chars: int, limit: int, seed: int) -> dict[str, flo
     cut = partial(split_document, max_chars=max_chars)
     with (
         TemporaryDirectory() as folder,
-        patch("index.library.split_document", cut),
+        patch("index.preparation.split_document", cut),
         corpus_library(documents, Path(folder), load_embedder()) as library,
     ):
         sample = sample_questions(questions, limit, seed)
