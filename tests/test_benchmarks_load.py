@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from asking import FEES, TOWN, document
 
-from benchmarks.load import ANSWER, SEARCH
+from benchmarks.load import ANSWER, SEARCH, Carried, row
 from index.embedder import load_embedder
 from index.library import open_library
 
@@ -70,3 +70,9 @@ def test_a_library_that_is_not_there_is_told(tmp_path: Path) -> None:
     done = run("--library", tmp_path / "没有")
     assert done.returncode == 2
     assert "没有资料库" in done.stderr.replace("\n", "")
+
+
+def test_the_table_of_the_readme_is_that_of_the_results() -> None:
+    found = json.loads((ROOT / "benchmarks" / "results" / "load.json").read_text("utf-8"))
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert "\n".join(row(Carried(**each)) for each in found) in readme

@@ -79,7 +79,7 @@ def _lead(report: Report) -> str:
     questions = text(report.settings.get("question_set", ""))
     source = f"<code>{questions}</code> " if questions else ""
     return source + say(
-        f"{asked} 个问题，{failed} 个有问题。", f"{asked} questions, {failed} failed."
+        f"{asked} 题，其中 {failed} 题失败。", f"{asked} questions, {failed} failed."
     )
 
 
