@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from index.archives import open_archive
 from index.datelines import iso_date, published, title_of
 from index.encodings import encoding_of
-from index.errors import DocumentError
+from index.errors import DocumentError, PagesUnread
 from index.formats import FORMATS, Format, check_content, extract
 from index.ignored import Ignored
 from index.records import Record
@@ -24,6 +24,7 @@ UNUSABLE = re.compile(r"[\x00\ud800-\udfff]")
 _MARKDOWN = frozenset({".md", ".markdown"})
 _RECORDS = frozenset({".jsonl", ".ndjson"})
 _TEXTS = frozenset({".txt", ".text"}) | _MARKDOWN
+_PAGES_NAMED = 10
 _ARCHIVES = frozenset({".zip"})
 _READABLE = _TEXTS | _RECORDS | _ARCHIVES | FORMATS.keys()
 
@@ -85,7 +86,8 @@ def read_documents(
     cannot be read goes to `on_error` and the rest is read on.
 
     Raises:
-        DocumentError: something cannot be read and there is no `on_error`.
+        DocumentError: something cannot be read, more than some pages of a file (`PagesUnread`),
+            and there is no `on_error`.
     """
     sources: dict[str, str] = {}
     for item in _read(path):
@@ -95,7 +97,7 @@ def read_documents(
             yield item
         elif error and on_error:
             on_error(error)
-        elif error:
+        elif error and not isinstance(error, PagesUnread):
             raise error
 
 
@@ -198,7 +200,7 @@ def _read_file(path: Path, document_id: str) -> Iterator[Document | DocumentErro
         elif suffix in _RECORDS:
             yield from _read_records(path, document_id)
         elif kind := FORMATS.get(suffix):
-            yield _read_format(path, document_id, kind)
+            yield from _read_format(path, document_id, kind)
         else:
             yield _read_text(path, document_id)
     except DocumentError as error:
@@ -238,17 +240,27 @@ def _relocated(item: Document | DocumentError, copy: str, place: str) -> Documen
     return item.replaced(copy, place)
 
 
-def _read_format(path: Path, document_id: str, kind: Format) -> Document:
+def _read_format(path: Path, document_id: str, kind: Format) -> Iterator[Document | DocumentError]:
     found = extract(path, kind)
     stated = iso_date(found.published) or published(found.text)
     pages = {"pages": list(found.pages)} if found.pages else {}
-    return Document(
+    yield Document(
         id=document_id,
         title=title_of(found.text, markdown=True, stated=found.title) or path.stem,
         text=found.text,
         source=str(path),
         meta={"published": stated, **pages} if stated else pages,
     )
+    if found.unread:
+        few = "、".join(map(str, found.unread[:_PAGES_NAMED]))
+        more = "等" if len(found.unread) > _PAGES_NAMED else ""
+        yield PagesUnread(
+            f"{path} 的第 {few} 页{more}（共 {len(found.unread)} 页）没有能读的文字，多半是扫描的"
+            "图片；其余各页已经收入。请先用文字识别（OCR）软件转换。",
+            f"{len(found.unread)} page(s) of {path} hold no text that can be read, most likely "
+            f"scanned pictures: {few.replace('、', ', ')}{' …' if more else ''}. The others were "
+            "taken. Convert it with an OCR program first.",
+        )
 
 
 def _unreadable(path: Path, error: OSError) -> DocumentError:

@@ -2,6 +2,7 @@
 
     IndexingError
     ├── DocumentError       a file or record that cannot become a Document
+    │   └── PagesUnread     some pages of it cannot; the others have
     ├── RecordError         data that is no Document, Passage or Hit
     ├── EmbedderError       an embedding model that is missing, broken or misused
     └── LibraryError        a library folder that cannot be read or written
@@ -48,6 +49,10 @@ class IndexingError(BilingualError):
 
 class DocumentError(IndexingError):
     """A file or record cannot become a Document."""
+
+
+class PagesUnread(DocumentError):
+    """Some pages of a file hold no text that can be read; the Document has the others."""
 
 
 class RecordError(IndexingError):

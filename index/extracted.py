@@ -14,7 +14,8 @@ class Extracted:
 
     Headings are lines of Markdown ("## 水利建设"), so that they head their passages. `pages`
     holds the offset in code points at which each page begins, empty where there are none.
-    `title` is what the file says of itself and the text does not. `published` is a date as
+    `unread` numbers the pages, from 1, that hold no text that could be read: pictures alone, or
+    damaged. `title` is what the file says of itself and the text does not. `published` is a date as
     the file writes it, or "".
     """
 
@@ -22,6 +23,7 @@ class Extracted:
     pages: tuple[int, ...] = field(default=())
     title: str = ""
     published: str = ""
+    unread: tuple[int, ...] = ()
 
 
 def usable(text: str) -> str:

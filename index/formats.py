@@ -141,7 +141,7 @@ def extract(path: Path, kind: Format) -> Extracted:
     told = json.loads(done.stdout)
     if "chinese" in told:
         raise DocumentError.from_dict(told)
-    return Extracted(**{**told, "pages": tuple(told["pages"])})
+    return Extracted(**{**told, "pages": tuple(told["pages"]), "unread": tuple(told["unread"])})
 
 
 def _beyond(path: Path, limit: str) -> DocumentError:

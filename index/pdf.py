@@ -84,6 +84,7 @@ class _Page:
     lines: tuple[_Line, ...]
     width: float
     pictures: bool
+    damaged: bool = False
 
 
 def read_pdf(path: Path) -> Extracted:
@@ -101,8 +102,9 @@ def read_pdf(path: Path) -> Extracted:
                 "OCR program first.",
             )
         return Extracted("")
+    unread = (n for n, page in enumerate(pages, 1) if page.pictures or page.damaged)
     pages = _with_headings(_without_running_lines(pages))
-    return _joined(pages)
+    return replace(_joined(pages), unread=tuple(unread))
 
 
 def _pages(path: Path) -> list[_Page]:
@@ -133,7 +135,7 @@ def _page(document: pypdfium2.PdfDocument, number: int) -> _Page:
         page = document[number]
         text = page.get_textpage()
     except pypdfium2.PdfiumError:  # one damaged page must not lose the others
-        return _Page((), 0.0, pictures=False)
+        return _Page((), 0.0, pictures=False, damaged=True)
     lines = [line for run in _runs(text) if (line := _line(run))]
     width, height = page.get_size()
     if lines and sum(len(line.text) <= _LONGEST_UPRIGHT for line in lines) > max(

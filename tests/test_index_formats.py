@@ -10,6 +10,7 @@ import zipfile
 from itertools import pairwise
 from pathlib import Path
 
+import pypdfium2
 import pytest
 from letters import LetterEmbedder
 
@@ -20,7 +21,7 @@ from index.formats import FORMATS, Format, extract
 from index.library import open_library
 from index.passages import split_document
 from index.tables import lines_of
-from rag.citations import cite
+from rag.citations import cite, page_of
 
 FILES = Path(__file__).parent / "files"
 EXPECTED = sorted((FILES / "expected").iterdir())
@@ -205,6 +206,20 @@ def test_menus_and_banners_of_pages_are_left_out(tmp_path: Path) -> None:
 def test_a_scan_and_an_encrypted_file_are_told() -> None:
     assert "扫描件" in error_of(FILES / "扫描件.pdf")
     assert "密码" in error_of(FILES / "加密.pdf")
+
+
+def test_pages_that_are_scanned_are_told_and_the_others_taken(tmp_path: Path) -> None:
+    whole, scan = (pypdfium2.PdfDocument(FILES / f"{name}.pdf") for name in ("工作报告", "扫描件"))
+    mixed = pypdfium2.PdfDocument.new()
+    for part in (scan, whole, scan):
+        mixed.import_pages(part, [0])
+    path = tmp_path / "一半扫描.pdf"
+    mixed.save(path)
+    (document,), (error,) = read(path)
+    assert str(path) in error
+    assert "第 1、3 页" in error
+    assert page_of(document, document.text.index(document.text.strip()[:10])) == 2
+    assert only(path) == document  # nobody has to listen
 
 
 @pytest.mark.parametrize("name", ["工作报告.docx", "招商推介.pptx", "资料.zip"])
