@@ -28,16 +28,16 @@ class Kind(IntEnum):
 class Sizes:
     """Up to how many passages a type serves, how it is made, and how far it looks.
 
-    Source: `benchmarks.million`, on altered news. At 100,000 Flat takes 7 ms, HNSW32 1.5 ms
-    (Recall@10 0.990 with 256 candidates, 0.974 with 128). At 1,000,000 HNSW32 would take
-    1.7 GB, IVF4096,SQ8 takes 0.4 GB and 7.5 ms (0.980 with 192 lists, 0.942 with 64 in 2.8 ms).
+    Source: `benchmarks.million`, on altered news. At 100,000 Flat takes 7 ms, HNSW32 2.1 ms
+    (Recall@10 0.987 with 512 candidates, 0.969 with 256). At 1,000,000 HNSW32 would take
+    1.7 GB, IVF4096,SQ8 takes 0.4 GB and 19 ms (0.982 with 512 lists, 0.957 with 192 in 8 ms).
     """
 
     flat: int = 30_000
     graph: int = 500_000
     lists: int = 4096
-    probed: int = 192
-    candidates: int = 256
+    probed: int = 512
+    candidates: int = 512
     fresh: int = 10_000
     """How many changes are kept beside an index before they are merged into it."""
 

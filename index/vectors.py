@@ -20,8 +20,8 @@ from index.vector_kinds import Kind
 
 _STALE = 5
 """Of one in so many changed, merge. Source: a graph finds as well with a fifth of it gone."""
-_LET_GO_EVERY = 8
-"""Searches after which memory is given back: each reads another twentieth of the lists.
+_LET_GO_EVERY = 4
+"""Searches after which memory is given back: each reads another eighth of the lists.
 
 Source: a million vectors keep 0.4 GB otherwise; given back each time, a search takes 1.6 times
 as long.
