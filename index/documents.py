@@ -252,13 +252,13 @@ def _read_format(path: Path, document_id: str, kind: Format) -> Iterator[Documen
         meta={"published": stated, **pages} if stated else pages,
     )
     if found.unread:
-        few = "、".join(map(str, found.unread[:_PAGES_NAMED]))
+        few = [str(page) for page in found.unread[:_PAGES_NAMED]]
         more = "等" if len(found.unread) > _PAGES_NAMED else ""
         yield PagesUnread(
-            f"{path} 的第 {few} 页{more}（共 {len(found.unread)} 页）没有能读的文字，多半是扫描的"
-            "图片；其余各页已经收入。请先用文字识别（OCR）软件转换。",
+            f"{path} 的第 {'、'.join(few)} 页{more}（共 {len(found.unread)} 页）没有能读的文字，"
+            "多半是扫描的图片；其余各页已经收入。请先用文字识别（OCR）软件转换。",
             f"{len(found.unread)} page(s) of {path} hold no text that can be read, most likely "
-            f"scanned pictures: {few.replace('、', ', ')}{' …' if more else ''}. The others were "
+            f"scanned pictures: {', '.join(few)}{' …' if more else ''}. The others were "
             "taken. Convert it with an OCR program first.",
         )
 
