@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
 import statistics
 import subprocess
@@ -28,6 +27,7 @@ import httpx
 import numpy as np
 import typer
 
+from benchmarks.processes import cpu_s, memory_mb
 from rag.questions import read_questions
 from ui.server import listening
 
@@ -90,15 +90,11 @@ class Server:
 
     def memory_mb(self) -> float:
         """Return what is resident of it."""
-        lines = Path(f"/proc/{self._process.pid}/status").read_text().splitlines()
-        resident = next(line for line in lines if line.startswith("VmRSS:"))
-        return int(resident.split()[1]) / 1024
+        return memory_mb(self._process.pid, "VmRSS")
 
     def cpu_s(self) -> float:
-        """Return the CPU seconds of all its threads."""
-        # The name, in brackets, may hold blanks; utime is the 14th field of all.
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+        """Return its CPU seconds."""
+        return cpu_s(self._process.pid)
 
 
 @asynccontextmanager
@@ -142,7 +138,7 @@ async def carried(server: Server, load: Load, questions: Iterator[str], clients:
     """Put a load on a server and return how it was carried."""
     times: list[float] = []
     failed: list[str] = []
-    began, cpu_s = time.perf_counter(), server.cpu_s()
+    began, cpu_before = time.perf_counter(), server.cpu_s()
     memory = [server.memory_mb()]
     due = _due(began, load)
 
@@ -176,7 +172,7 @@ async def carried(server: Server, load: Load, questions: Iterator[str], clients:
         p95_ms=float(np.quantile(times, 0.95)),
         max_ms=max(times),
         memory_mb=[memory[0], server.memory_mb(), max(memory)],
-        cpu=(server.cpu_s() - cpu_s) / took,
+        cpu=(server.cpu_s() - cpu_before) / took,
     )
 
 

@@ -30,6 +30,7 @@ import typer
 from numpy.typing import NDArray
 
 from benchmarks.corpus import MODES, unpacked
+from benchmarks.processes import memory_mb
 from index.database import Database, Prepared
 from index.derived import Derived, unit
 from index.documents import Document, read_documents
@@ -248,18 +249,18 @@ def serve(seed: Path, folder: Path, passages: int, reports: Connection) -> None:
     del passages
     embedder = load_embedder()
     questions = _questions(seed)
-    process_mb = _resident_mb()["VmRSS"]
+    process_mb = memory_mb("self", "VmRSS")
     began = time.perf_counter()
     library = open_library(folder, embedder)
     opened_s = time.perf_counter() - began
-    opened_mb = _resident_mb()["VmRSS"]
+    opened_mb = memory_mb("self", "VmRSS")
     info = library.info()
     embed_ms = _pair([_ms(lambda q=q: library.embed_question(q)) for q in questions])
     stages_ms = {
         mode: _pair([_ms(lambda q=q, m=mode: library.search(q, 10, mode=m)) for q in questions])
         for mode in MODES
     }
-    asked = _resident_mb()
+    asked_mb, asked_own_mb = memory_mb("self", "VmRSS"), memory_mb("self", "RssAnon")
     switching_ms, built_s = _while_switching(library, questions)
     removed_s, added_s = _changed(library, seed)
     library.close()
@@ -272,8 +273,8 @@ def serve(seed: Path, folder: Path, passages: int, reports: Connection) -> None:
             opened_s=opened_s,
             process_mb=process_mb,
             opened_mb=opened_mb,
-            asked_mb=asked["VmRSS"],
-            asked_own_mb=asked["RssAnon"],
+            asked_mb=asked_mb,
+            asked_own_mb=asked_own_mb,
             embed_ms=embed_ms,
             stages_ms=stages_ms,
             switching_ms=switching_ms,
@@ -361,13 +362,6 @@ def _ms(act: Callable[[], object]) -> float:
 
 def _pair(times: Sequence[float]) -> Pair:
     return statistics.median(times), float(np.quantile(times, 0.95))
-
-
-def _resident_mb() -> dict[str, float]:
-    """Return the memory of this process: all, and what it does not share with files."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    found = dict(line.split(":", 1) for line in lines)
-    return {name: int(found[name].split()[0]) / 1024 for name in ("VmRSS", "RssAnon")}
 
 
 def run(act: Callable[..., None], seed: Path, folder: Path, passages: int) -> Any:

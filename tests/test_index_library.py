@@ -17,6 +17,7 @@ from filelock import FileLock
 from hash_embedder import HashEmbedder
 from hypothesis import given
 from hypothesis import strategies as st
+from library_documents import ALL, RAIL, RIVER, TOWN
 
 from index import database
 from index.database import FORMAT
@@ -29,18 +30,6 @@ from index.errors import (
 )
 from index.fusion import fuse, scaled
 from index.library import AddReport, DiskLibrary, open_library, rebuild_library
-
-TOWN = Document(
-    "town.txt",
-    "教育小镇",
-    "# 教育小镇落户\n\n江苏港利集团计划总投资约100亿元的教育小镇成功落地。项目占地五百亩。\n\n"
-    "# 医疗合作\n\n市人民医院与上海东方肝胆医院建立协作关系。",
-    "/文档/town.txt",
-    {"published": "2019-10-29"},
-)
-RIVER = Document("river.txt", "河长", "淮河流域全面推行河长制，水质明显改善。", "/文档/river.txt")
-RAIL = Document("rail.txt", "高铁", "淮北到上海的高铁今年开通，全程三小时。", "/文档/rail.txt")
-ALL = [TOWN, RIVER, RAIL]
 
 
 @pytest.fixture

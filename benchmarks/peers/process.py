@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.processes import cpu_s, memory_mb
+
 ROOT = Path(__file__).parents[2]
 SYSTEMS = Path(__file__).parent / "systems"
 SERVE = Path(__file__).parent / "serve.py"
@@ -130,7 +132,7 @@ class Running:
         if not line:
             raise SystemFailed(f"{self._system.name}: the process ended during {name}")
         reply = json.loads(line)
-        self.peak_mb = self._peak_mb()
+        self.peak_mb = memory_mb(self._process.pid, "VmHWM")
         if "error" in reply:
             raise SystemFailed(f"{self._system.name}: {name}: {reply['error']}")
         return Called(reply["result"], wall, self.cpu_s() - cpu)
@@ -156,18 +158,9 @@ class Running:
 
     def cpu_s(self) -> float:
         """Return the CPU seconds of all its threads and of its children that have ended."""
-        try:
-            stat = Path(f"/proc/{self._process.pid}/stat").read_text()
-        except OSError:
-            return 0.0
-        # The name, in brackets, may hold blanks; utime is the 14th field of all.
-        fields = stat.rpartition(")")[2].split()
-        return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
-
-    def _peak_mb(self) -> float:
-        status = Path(f"/proc/{self._process.pid}/status").read_text()
-        line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) / 1024
+        with suppress(OSError):
+            return cpu_s(self._process.pid)
+        return 0.0
 
 
 def disk_mb(folder: Path) -> float:
