@@ -484,7 +484,7 @@ def test_no_secret_that_the_server_echoes_is_told(status: int) -> None:
     tries = 3 if status in (429, 500) else 1
     error = failure(echo(status), tries=tries, **SECRETS)
     assert "bad" in str(error)
-    assert not re.search("secret|471", str(error) + error.english)
+    assert not re.search("secret|471", without_ports(str(error) + error.english))
 
 
 @pytest.mark.parametrize(
@@ -500,14 +500,19 @@ def test_no_secret_that_the_server_echoes_is_told(status: int) -> None:
 )
 def test_no_secret_comes_back_another_way(scenario: Scenario) -> None:
     error = failure(scenario, **SECRETS)
-    assert not re.search("secret|471", str(error) + error.english)
+    assert not re.search("secret|471", without_ports(str(error) + error.english))
+
+
+def without_ports(told: str) -> str:
+    """Return what is told without the ports of this machine, which may hold any digits."""
+    return re.sub(r"(?<=127\.0\.0\.1:)\d{1,5}\b", "", told)
 
 
 def test_address_is_told_without_login_and_query() -> None:
     with misbehaving(echo(400)) as server, pytest.raises(EndpointError) as raised:
         said(model(f"http://reader:pass-4711@{server.place}/v1?key=query-4712"))
     assert f"http://{server.place}/v1" in str(raised.value)
-    assert not re.search("471|cmVhZGVyOnBhc3MtNDcxMQ", str(raised.value))
+    assert not re.search("471|cmVhZGVyOnBhc3MtNDcxMQ", without_ports(str(raised.value)))
 
 
 def test_a_header_that_http_does_not_allow_is_told_without_it() -> None:
