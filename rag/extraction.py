@@ -149,12 +149,10 @@ def _whole(best: ScoredSentence, sure: float) -> Found:
 
 def _of_span(probed: Probe, span: Span, sure: float) -> Found:
     """Make the answer of the best span: its partner, its whole list, or itself."""
-    paired = partner(probed, span)
-    if paired:
-        texts = [paired]
-    elif probed.asked.several:
-        texts = whole_list(span)
+    if probed.asked.several:
+        items, text = whole_list(probed, span)
     else:
-        texts = [span.text]
-    claims = tuple((text, _document_id(span), span.sentence.sentence) for text in texts)
-    return Found("、".join(texts), claims, sure)
+        text = partner(probed, span) or span.text
+        items = [text]
+    claims = tuple((item, _document_id(span), span.sentence.sentence) for item in items)
+    return Found(text, claims, sure)

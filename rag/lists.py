@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
 
+from index.fold import fold
 from rag.coordination import Item
 from rag.reader import Span
 from rag.spans import Parsed, Probe, matched_characters
 from rag.tokens import AND, CLOSING, OPENING
 
 _QUOTES = "“”‘’「」"
+_OPENING_QUOTES, _CLOSING_QUOTES = ("“", "‘", "「"), ("”", "’", "」")
+_BETWEEN = re.compile(rf"[\s{_QUOTES}、]*(?:{'|'.join(AND)})?[\s{_QUOTES}]*")
+_AMONG_OTHERS = re.compile("等+")
+
+Place = tuple[int, int]
+"""`[start, end)` of a sentence's source."""
+
+
+class Listed(NamedTuple):
+    """The items of a list, and the list as the sentence has it."""
+
+    items: list[str]
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,21 +38,53 @@ class Pairing:
     right: tuple[Item, ...]
 
 
-def whole_list(span: Span) -> list[str]:
-    """Return the items of the list that the span is in or over; the span alone if none.
+def whole_list(probe: Probe, span: Span) -> Listed:
+    """Return the list that the span is in or over; the span alone if none.
 
     A span that is a list itself knows best where it begins and ends; one that is only a part
     of a longer list is widened.
     """
-    own = _items(span)
+    places = _items(span)
     parsed = span.sentence.parsed
     for group in parsed.groups:
-        if _touches(span, group) and len(group) > len(own):
-            return [item_text(parsed, item) for item in group]
-    return own
+        if _touches(span, group) and len(group) > len(places):
+            places = [parsed.offsets(*item) for item in group]
+            break
+    items = [parsed.source[start:end] for start, end in places]
+    return Listed(items, _written(probe, parsed, places) if len(items) > 1 else items[0])
 
 
-def _items(span: Span) -> list[str]:
+def _written(probe: Probe, parsed: Parsed, places: Sequence[Place]) -> str:
+    """Return items as they stand, from the first to the last and the 等 behind it.
+
+    Where more than 、 and 和 stands between two of them, all are joined by 、.
+    """
+    source = parsed.source
+    gaps = pairwise(places)
+    if not all(_BETWEEN.fullmatch(source, left[1], right[0]) for left, right in gaps):
+        return "、".join(source[start:end] for start, end in places)
+    start, end = places[0][0], _with_others(probe, parsed, places[-1][1])
+    start -= source[:start].endswith(_OPENING_QUOTES)
+    return source[start:end]
+
+
+def _with_others(probe: Probe, parsed: Parsed, end: int) -> int:
+    """Return where a list ends, with its closing quote, and with 等 and what is asked for."""
+    source = parsed.source
+    end += source.startswith(_CLOSING_QUOTES, end)
+    others = _AMONG_OTHERS.match(source, end)
+    if not others:
+        return end
+    end = start = others.end()
+    for k, token in enumerate(parsed.tokens):
+        left, right = parsed.offsets(k, k)
+        asked_for = fold(source[start:right]).text in probe.asked.text
+        if left == end and asked_for and token.tag in ("n", "nz", "Q"):
+            end = right
+    return end
+
+
+def _items(span: Span) -> list[Place]:
     """Split a span at its 、, between quoted terms side by side, and at the 和 of its end."""
     parsed, base = span.sentence.parsed, span.sentence.sentence.start
     low, high = span.start - base, span.end - base
@@ -59,10 +108,17 @@ def _items(span: Span) -> list[str]:
             last = (start, end)
     cuts += [last] if last else []
     starts, ends = [low, *(end for _, end in cuts)], [*(start for start, _ in cuts), high]
-    pieces = [re.sub(r"等+$", "", parsed.source[a:b]) for a, b in zip(starts, ends, strict=True)]
-    return (
-        [p.strip(_QUOTES) for p in pieces if p.strip(_QUOTES)] if len(pieces) > 1 else [span.text]
-    )
+    if not cuts:
+        return [(low, high)]
+    pieces = [_bare(parsed.source, a, b) for a, b in zip(starts, ends, strict=True)]
+    return [piece for piece in pieces if piece[0] < piece[1]]
+
+
+def _bare(source: str, start: int, end: int) -> Place:
+    """Return the place of an item without its quotes and the 等 behind it."""
+    text = re.sub(r"等+$", "", source[start:end])
+    start += len(text) - len(text.lstrip(_QUOTES))
+    return start, start + len(text.strip(_QUOTES))
 
 
 def item_text(parsed: Parsed, item: Item) -> str:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from index.fold import Folded, fold
 from index.library import Hit
+from rag.boundaries import paired, whole_measure, widened
 from rag.errors import ReaderError
 from rag.question import Asked
 from rag.reader import Span
@@ -33,9 +34,6 @@ DIGEST = "reader.sha256"
 SENTENCES_REFINED = 8
 """In how many of the sentences that the transformer likes best candidates are weighed."""
 
-_WHOLE = frozenset(("Q", "T", "nr", "nz"))
-"""The tags of tokens that no answer is a part of: quantities, times, names."""
-
 _WORDS = re.compile(r"\s*[a-z]+|\s*[^a-z\s]")
 
 _START, _, _END, _UNKNOWN = range(4)
@@ -45,6 +43,8 @@ _MAX_QUESTION = 80
 _MAX_HEADING = 40
 _MAX_ANSWER = 80
 _AT_ONCE = min(8, os.cpu_count() or 1)
+_LIKELIEST = 64
+"""How many spans of a sentence are weighed against each other."""
 _KEPT = 256
 """How many windows' logits are kept: a question that is read further, or again, has them."""
 
@@ -58,7 +58,8 @@ class Weights(NamedTuple):
 
     `candidate`, `sentence` and `passage` weigh the scores of the candidate, of its sentence and
     of its passage; a span that is no candidate must lead by the evidence `margin` to be taken
-    all the same. Source: `python -m training.reading_weights`, over the articles of
+    all the same. `holding` is what it counts that an answer holds the right one whole, beside
+    how much it overlaps with it. Source: `python -m training.reading_weights`, over the articles of
     `training/tuning` that the transformer was not trained on.
     """
 
@@ -66,6 +67,7 @@ class Weights(NamedTuple):
     sentence: float = 4.0
     passage: float = 8.0
     margin: float = -1.0
+    holding: float = 0.5
 
 
 class _Window(NamedTuple):
@@ -122,6 +124,8 @@ class TrainedReader:
             for span in marked[:SENTENCES_REFINED]
         ]
         refined.sort(key=lambda span: -span.score)
+        if refined:
+            refined[0] = replace(refined[0], alone=self._alone(question, refined[0]))
         # The others' scores are evidence alone: another scale, on which none may overtake.
         return refined + [
             replace(span, score=min(span.score + self._found(span.sentence), refined[-1].score))
@@ -139,9 +143,19 @@ class TrainedReader:
         best = int(total.argmax())
         score = float(total[best]) + self._found(marked.sentence)
         if marked.evidence > evidence[best] + wanted[best] + self.weights.margin:
-            return replace(marked, score=score)
-        start, end = placed[best].tolist()
-        return Span(marked.sentence, start, end, score, float(evidence[best]))
+            found = replace(marked, score=score)
+        else:
+            start, end = placed[best].tolist()
+            found = Span(marked.sentence, start, end, score, float(evidence[best]))
+        return paired(widened(found, *_likeliest(found.sentence, read), self.weights.holding))
+
+    def _alone(self, question: Sequence[int], span: Span) -> float:
+        """Return the evidence for the best span of a sentence that is read without its passage."""
+        hit, sentence = span.sentence.hit, span.sentence.sentence
+        passage = replace(hit.passage, text=sentence.text, start=sentence.start)
+        window = self._window(question, replace(hit, passage=passage))
+        _, evidence = _likeliest(span.sentence, _Read(window, *self._logits(window.ids)))
+        return float(evidence[0]) if len(evidence) else span.evidence
 
     def _found(self, sentence: ScoredSentence) -> float:
         """Return what retrieval says for a sentence, in the reader's log-odds."""
@@ -201,32 +215,37 @@ class _Read(NamedTuple):
 
 def _best(sentence: ScoredSentence, read: _Read) -> Span | None:
     """Return the likeliest span inside one sentence, None where the window does not reach it."""
+    places, evidence = _likeliest(sentence, read)
+    if not len(places):
+        return None
+    start, end = places[0].tolist()
+    score = float(evidence[0])
+    return whole_measure(Span(sentence, start, end, score, score))
+
+
+def _likeliest(sentence: ScoredSentence, read: _Read) -> tuple[NDArray[np.int64], Floats]:
+    """Return the likeliest spans of a sentence, best first, `(n, 2)`, and their log-odds `(n,)`.
+
+    None where the window does not reach it.
+    """
     window, starts, ends = read
     base = window.hit.passage.start
     tokens = len(window.ids) - 1 - window.first
     low = bisect_left(window.folded.offsets, sentence.sentence.start - base)
     high = min(bisect_right(window.folded.ends, sentence.sentence.end - base), tokens)
-    if high <= low:
-        return None
-    first, count = window.first + low, high - low
+    count = max(0, high - low)
+    first = window.first + low
     sums = starts[first : first + count, None] + ends[None, first : first + count]
     square = np.ones((count, count), dtype=bool)
-    allowed = np.triu(square) & ~np.triu(square, _MAX_ANSWER)
-    start, end = divmod(int(np.where(allowed, sums, -np.inf).argmax()), count)
-    score = float(sums[start, end] - starts[0] - ends[0])
-    left, right = window.folded.span(low + start, low + end + 1)
-    return whole_measure(Span(sentence, base + left, base + right, score, score))
-
-
-def whole_measure(span: Span) -> Span:
-    """Widen a span that cuts a name, a date or a quantity: 56 to 56%, units kept."""
-    parsed, base = span.sentence.parsed, span.sentence.sentence.start
-    start, end = span.start - base, span.end - base
-    for k, token in enumerate(parsed.tokens):
-        left, right = parsed.offsets(k, k)
-        if token.tag in _WHOLE and left < end and start < right:
-            start, end = min(start, left), max(end, right)
-    return replace(span, start=base + start, end=base + end)
+    allowed = np.flatnonzero(np.triu(square) & ~np.triu(square, _MAX_ANSWER))
+    marked = sums.ravel()[allowed]
+    if len(marked) > _LIKELIEST:
+        allowed = allowed[np.argpartition(-marked, _LIKELIEST)[:_LIKELIEST]]
+    best = allowed[np.argsort(-sums.ravel()[allowed], kind="stable")]
+    lefts = np.asarray(window.folded.offsets, dtype=np.int64)[low + best // max(1, count)]
+    rights = np.asarray(window.folded.ends, dtype=np.int64)[low + best % max(1, count)]
+    evidence = sums.ravel()[best] - starts[0] - ends[0]
+    return np.stack([lefts, rights], axis=1) + base, evidence
 
 
 @cache

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from letters import LetterEmbedder
 from llama import llama
 from milvus_server import MilvusServer, milvus_running
@@ -19,6 +20,10 @@ from index.embedder import load_embedder
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 _ROOT = Path(__file__).parent.parent
+
+# A busy machine is no failure.
+settings.register_profile("wenju", deadline=None)
+settings.load_profile("wenju")
 
 
 @pytest.fixture

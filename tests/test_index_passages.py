@@ -88,7 +88,7 @@ def test_a_cut_never_parts_a_number() -> None:
     assert any("9,876,543" in piece for piece in cut)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(TEXTS, st.integers(1, 500))
 @example("a。" + '"' * 3, 1)
 @example("《" + "甲，" * 199 + "！乙》" + "丙，" * 200, 1000)
@@ -107,7 +107,7 @@ def test_offsets_hold_and_nothing_is_lost(text: str, max_chars: int) -> None:
     assert len({p.id for p in packed}) == len(packed)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.lists(st.integers(1, 300), min_size=1), min_size=1), st.integers(1, 300))
 def test_a_passage_is_long_only_for_one_sentence(paragraphs: list[list[int]], size: int) -> None:
     text = "\n".join("".join("字" * n + "。" for n in sizes) for sizes in paragraphs)

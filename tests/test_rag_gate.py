@@ -48,7 +48,7 @@ def _figures() -> Sequence[tuple[Case, int]]:
 
 
 @given(some.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_changed_digit_is_caught(data: some.DataObject) -> None:
     case, place = data.draw(some.sampled_from(_figures()))
     digit = data.draw(some.sampled_from([d for d in "0123456789" if d != case["claim"][place]]))
@@ -134,6 +134,6 @@ def test_no_text_makes_the_gate_fail() -> None:
 @given(
     some.text(alphabet="一二十百千万亿第百分之点年月日0123456789.,-至%个约多半时\n", max_size=30)
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_figures_can_be_judged(claim: str) -> None:
     problems(claim, stated(FEES))

@@ -41,7 +41,7 @@ CITIES = "北京 上海 广州 深圳 杭州 成都 武汉 南京 西安 重庆 
     ],
 )
 def test_a_span_becomes_the_list_it_is_in(sentence: str, words: str, expected: list[str]) -> None:
-    assert whole_list(span(sentence, words)) == expected
+    assert whole_list(asked("有哪些？"), span(sentence, words)).items == expected
 
 
 @given(st.lists(st.sampled_from(CITIES), min_size=2, max_size=8, unique=True), st.data())
@@ -49,7 +49,24 @@ def test_any_list_of_names_is_returned_whole(names: list[str], data: st.DataObje
     last = data.draw(st.sampled_from(["、", "和", "以及"]))
     joined = "、".join(names[:-1]) + (last if len(names) > 2 else "、") + names[-1]
     chosen = data.draw(st.sampled_from(names))
-    assert whole_list(span(f"这次来到{joined}。", chosen)) == names
+    listed = whole_list(asked("来到哪些城市？"), span(f"这次来到{joined}。", chosen))
+    assert listed == (names, joined)
+
+
+@pytest.mark.parametrize(
+    ("question", "sentence", "words", "expected"),
+    [
+        ("有哪三种店？", "有茶馆、书店和饭馆。", "书店", "茶馆、书店和饭馆"),
+        ("有哪些平台？", "搭建“小橘灯”“木棉花”等平台。", "小橘灯", "“小橘灯”“木棉花”等平台"),
+        ("送了什么礼物？", "送去毛巾、水杯等日常用品。", "毛巾", "毛巾、水杯等"),
+        ("和哪些企业签约？", "與「甲」「乙」等企業簽約。", "甲", "「甲」「乙」等企業"),
+        ("哪些人参加？", "甲（站长）、乙，其中丙没有来。", "乙", "甲（站长）、乙"),
+    ],
+)
+def test_a_list_is_written_as_its_sentence_has_it(
+    question: str, sentence: str, words: str, expected: str
+) -> None:
+    assert whole_list(asked(question), span(sentence, words)).text == expected
 
 
 @pytest.mark.parametrize(
