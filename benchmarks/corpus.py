@@ -26,7 +26,7 @@ from enum import StrEnum
 from itertools import islice
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -42,14 +42,7 @@ CHILDREN = multiprocessing.get_context("spawn")
 CHANGED_EVERY = 100
 SEARCHES = 100
 MODES: tuple[Mode, ...] = ("fused", "dense", "lexical")
-COLUMNS = (
-    "新增 added",
-    "更新 updated",
-    "未变 unchanged",
-    "段落 passages",
-    "秒 s",
-    "内存峰值 peak MB",
-)
+EMBEDDERS = {DEFAULT_EMBEDDER: "内置模型 the model", "hash": "替身向量 a stand-in"}
 _PROGRESS_EVERY_S = 10.0
 _DELAY_S = 1.0
 """The longest delay of a kill: commits follow a batch within that."""
@@ -271,34 +264,32 @@ def _tell(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def table(report: Report) -> str:
-    """Return the figures as a table in Markdown."""
-    first = report.first
-    stages = {
-        "从空开始 from empty": first,
-        "再加一次 again": report.again,
-        f"改了 1/{CHANGED_EVERY} changed": report.changed,
-    }
-    rows = [
-        f"| {name} | {stage.added} | {stage.updated} | {stage.unchanged} | {stage.passages}"
-        f" | {stage.seconds:.1f} | {stage.memory_mb:.0f} |"
-        for name, stage in stages.items()
-    ]
+def table(reports: Sequence[Mapping[str, Any]]) -> str:
+    """Return a table in Markdown with a column for each report, as it is in JSON."""
+
+    def row(name: str, cell: Callable[[Mapping[str, Any]], str]) -> str:
+        return f"| {name} | {' | '.join(map(cell, reports))} |"
+
+    def rates(report: Mapping[str, Any]) -> str:
+        counts = report["documents"], report["passages"]
+        return "、".join(f"{count / report['first']['seconds']:,.1f}" for count in counts)
+
+    def killed(report: Mapping[str, Any]) -> str:
+        found = report["killed"]
+        return f"{len(found['kept'])}、{len(found['differences'])}" if found else "没有做 not done"
+
     return "\n".join(
         [
-            f"向量 embedder: {report.embedder}"
-            + (
-                "（替身，只量存储 a stand-in: the store alone)" if report.embedder == "hash" else ""
-            ),
-            f"{report.documents} 篇 documents，{report.chars:,} 字 characters，"
-            f"{report.passages:,} 段 passages，{report.mb_on_disk:.0f} MB",
-            f"每秒 a second: {report.documents / first.seconds:.1f} 篇 documents，"
-            f"{report.passages / first.seconds:.1f} 段 passages",
-            "",
-            f"| | {' | '.join(COLUMNS)} |",
-            f"| ---{' | ---' * len(COLUMNS)} |",
-            *rows,
-            *(_killed_lines(report.killed) if report.killed else []),
+            row("", lambda r: f"{r['documents']:,} 篇 documents，{EMBEDDERS[r['embedder']]}"),
+            f"| ---{' | ---' * len(reports)} |",
+            row("段落 passages", lambda r: f"{r['passages']:,}"),
+            row("从空开始 from empty, s", lambda r: f"{r['first']['seconds']:,.1f}"),
+            row("每秒篇数、段数 documents, passages a second", rates),
+            row("再加一次 again, s", lambda r: f"{r['again']['seconds']:,.1f}"),
+            row(f"改了 1/{CHANGED_EVERY} changed, s", lambda r: f"{r['changed']['seconds']:,.1f}"),
+            row("从空开始，内存峰值 peak memory, MB", lambda r: f"{r['first']['memory_mb']:,.0f}"),
+            row("磁盘 on disk, MB", lambda r: f"{r['mb_on_disk']:,.0f}"),
+            row("杀死（SIGKILL）次数、续完后的相差 kills, differences", killed),
         ]
     )
 
@@ -307,9 +298,8 @@ def _killed_lines(killed: Killed) -> list[str]:
     searches = "，".join(f"{mode} {ms:.1f}" for mode, ms in killed.search_ms.items())
     return [
         "",
-        f"杀死 {len(killed.kept)} 次后续完 killed and resumed: {killed.seconds:.1f} s，"
-        f"每次留下 documents kept {list(killed.kept)}，"
-        f"与没被杀过的相差 differences {len(killed.differences)}",
+        f"杀死后续完 killed and resumed: {killed.seconds:.1f} s，"
+        f"每次留下 documents kept {list(killed.kept)}",
         *killed.differences[:20],
         f"检索一次 a search, p50 ms: {searches}",
     ]
@@ -353,7 +343,7 @@ def main(
         killed=killed,
         changed=_done(replace(task, changed=True)),
     )
-    print(table(report))
+    print(table([asdict(report)]), *(_killed_lines(killed) if killed else ()), sep="\n")
     if json_out:
         json_out.write_text(json.dumps(asdict(report), ensure_ascii=False, indent=1), "utf-8")
     raise typer.Exit(1 if killed and killed.differences else 0)

@@ -16,7 +16,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from itertools import count, cycle
@@ -222,6 +222,20 @@ def row(found: Carried) -> str:
     )
 
 
+def table(report: Mapping[str, Any]) -> str:
+    """Return the figures, as they are in JSON, as lines."""
+    rows = [row(Carried(**each)) for each in report["loads"]]
+    return "\n".join(
+        [
+            f"{report['clients']} 人同时 clients，每项 {report['seconds']:g} 秒 s each",
+            "",
+            f"| | {' | '.join(COLUMNS)} |",
+            f"| ---{' | ---' * len(COLUMNS)} |",
+            *rows,
+        ]
+    )
+
+
 def main(
     *,
     library: Annotated[Path, typer.Option(help="the folder of a library")],
@@ -246,12 +260,14 @@ def main(
         for rate in (steady, None)
     ]
     found = asyncio.run(measure(library, loads, _questions(questions), clients))
-    print(f"{clients} 人同时 clients，每项 {seconds:g} 秒 s each", "", sep="\n")
-    print(f"| | {' | '.join(COLUMNS)} |", f"| ---{' | ---' * len(COLUMNS)} |", sep="\n")
-    print(*map(row, found), sep="\n")
+    report = {
+        "clients": clients,
+        "seconds": seconds,
+        "loads": [asdict(each) for each in found],
+    }
+    print(table(report))
     if json_out:
-        figures = [asdict(each) for each in found]
-        json_out.write_text(json.dumps(figures, ensure_ascii=False, indent=1), "utf-8")
+        json_out.write_text(json.dumps(report, ensure_ascii=False, indent=1), "utf-8")
     raise typer.Exit(1 if any(each.failed for each in found) else 0)
 
 

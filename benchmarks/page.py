@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, NamedTuple, TypeVar
@@ -162,6 +162,16 @@ def _timed(work: Callable[[], _T]) -> tuple[_T, float]:
     return done, time.perf_counter() - began
 
 
+def table(rows: Sequence[Row]) -> str:
+    """Return the lines of the table."""
+    head = "| 什么 what | 次 n | p50 ms | p95 ms | |\n| --- | --- | --- | --- | --- |"
+    lines = [
+        f"| {each.what} | {each.measured} | {each.p50_ms:.0f} | {each.p95_ms:.0f} | {each.note} |"
+        for each in rows
+    ]
+    return "\n".join([head, *lines])
+
+
 def main(
     clients: Annotated[int, typer.Option(help="clients at once")] = 20,
     questions: Annotated[int, typer.Option(help="questions each")] = 10,
@@ -188,10 +198,7 @@ def main(
         # Gradio's client asks other hosts, which those who watch the page would not forgive.
         with serving.served(app) as address:
             rows += of_clients(address, asked, clients)
-    print("| 什么 what | 次 n | p50 ms | p95 ms | |\n| --- | --- | --- | --- | --- |")
-    for each in rows:
-        times = f"{each.p50_ms:.0f} | {each.p95_ms:.0f}"
-        print(f"| {each.what} | {each.measured} | {times} | {each.note} |")
+    print(table(rows))
     if out:
         out.write_text(
             json.dumps([r._asdict() for r in rows], ensure_ascii=False, indent=1), "utf-8"

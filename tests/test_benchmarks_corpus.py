@@ -31,7 +31,7 @@ def test_every_stage_is_measured(tmp_path: Path) -> None:
     assert found["passages"] == found["first"]["passages"] > 30
     assert found["killed"]["differences"] == []
     assert found["again"]["passages"] == 0
-    assert f"{found['passages']} 段" in done.stdout
+    assert f"| 段落 passages | {found['passages']} |" in done.stdout
 
 
 @pytest.mark.parametrize(

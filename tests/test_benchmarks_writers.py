@@ -8,7 +8,7 @@ from pathlib import Path
 
 from asking import FEES, TOWN, document
 
-from benchmarks.writers import Done, Report, Searched, article, left_over, table, wrong
+from benchmarks.writers import Done, Searched, article, left_over, wrong
 from index.embedder import load_embedder
 from index.library import open_library
 
@@ -64,8 +64,3 @@ def test_what_is_left_is_held_against_what_was_done(tmp_path: Path) -> None:
         "WJ00X000002: lost or left over",
     ]
     assert left_over(tmp_path, done, 2)[-1] == "2 documents before, 1 now"
-
-
-def test_the_figures_of_the_readme_are_those_of_the_results() -> None:
-    found = json.loads((ROOT / "benchmarks" / "results" / "writers.json").read_text("utf-8"))
-    assert table(Report(**found)) in (ROOT / "README.md").read_text("utf-8")

@@ -1,7 +1,11 @@
-"""The README says only what works: its commands parse, its Python runs, its files are there."""
+"""The README says only what works: its commands parse, its Python runs, its files are there.
+
+Its figures are those of the results.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from dataclasses import fields
@@ -10,6 +14,8 @@ from pathlib import Path
 import pytest
 import typer
 
+from benchmarks import readme
+from benchmarks.readme import filled, keep
 from rag.settings import Settings
 from ui.cli import app
 from ui.usage import Group
@@ -74,6 +80,29 @@ def test_every_setting_is_named() -> None:
     assert set(re.findall(r"WENJU_\w+", README)) == {
         f"WENJU_{field.name.upper()}" for field in fields(Settings)
     }
+
+
+def test_the_figures_are_those_of_the_results() -> None:
+    assert filled(README) == README
+
+
+def test_a_block_that_is_missing_is_told() -> None:
+    with pytest.raises(ValueError, match="unpack"):
+        filled(README.replace("<!-- /load -->", ""))
+
+
+def test_a_report_is_kept_without_its_questions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readme, "EVALUATIONS", tmp_path / "kept")
+    (tmp_path / "kept").mkdir()
+    figures = {"correct": 0.5, "latency_p50_ms": 3.0}
+    found = dict.fromkeys(("metrics", "intervals", "counts"), figures)
+    report = tmp_path / "fixed.json"
+    report.write_text(json.dumps({**found, "by_kind": {}, "rows": ["问题"]}), "utf-8")
+    keep(report)
+    kept = json.loads((tmp_path / "kept" / "fixed.json").read_text("utf-8"))
+    assert kept == {**{part: {"correct": 0.5} for part in found}, "by_kind": {}}
 
 
 def test_every_link_inside_leads_somewhere() -> None:
