@@ -290,25 +290,22 @@ def _with_intervals(report: Report, names: Sequence[str]) -> dict[str, list[floa
 def tables(found: Mapping[str, Mapping[str, Figures]]) -> Iterator[str]:
     """Yield the tables of the figures: by set, by kind of question, and of the ablations."""
     measured = {name: found[name] for name in SETS if name in found}
-    yield _table(
-        "问题集|题数||回答包含参考|字符 F1|完全一致|拒答准确率|拒答召回率|AUROC",
-        (row for name, figures in measured.items() for row in _set_rows(name, figures)),
-    )
-    if "fixed" in measured:
-        yield _table(
-            "题型|题数|处理正确，规则|处理正确，阅读模型|拒答，规则|拒答，阅读模型",
-            _kind_rows(measured["fixed"]),
-        )
-    yield _table(
-        "问题集||证据召回@1|证据 MRR@10|处理正确|字符 F1|处理正确相差|字符 F1 相差",
-        (row for name, figures in measured.items() for row in _ablation_rows(name, figures)),
-    )
-
-
-def _table(head: str, rows: Iterator[list[str]]) -> str:
-    columns = head.split("|")
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    by_head = {
+        "问题集|题数||回答包含参考|字符 F1|完全一致|拒答准确率|拒答召回率|AUROC": [
+            row for name, figures in measured.items() for row in _set_rows(name, figures)
+        ],
+        "题型|题数|规则 rules|阅读模型 reader": (
+            list(_kind_rows(measured["fixed"])) if "fixed" in measured else []
+        ),
+        "问题集||证据召回@1|证据 MRR@10|处理正确|字符 F1|处理正确相差|字符 F1 相差": [
+            row for name, figures in measured.items() for row in _ablation_rows(name, figures)
+        ],
+    }
+    for head, rows in by_head.items():
+        columns = head.split("|")
+        if rows:
+            lines = [columns, ["---"] * len(columns), *rows]
+            yield "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def _set_rows(name: str, found: Mapping[str, Figures]) -> Iterator[list[str]]:
@@ -327,8 +324,7 @@ def _kind_rows(found: Mapping[str, Figures]) -> Iterator[list[str]]:
     for kind, read in found["whole"]["by_kind"].items():
         ruled = found["rules"]["by_kind"][kind]
         correct = [_with_interval(each["correct"], ".2f") for each in (ruled, read)]
-        refused = [f"{each['refused']:.2f}" for each in (ruled, read)]
-        yield [kind, str(read["questions"]), *correct, *refused]
+        yield [kind, str(read["questions"]), *correct]
 
 
 def _ablation_rows(name: str, found: Mapping[str, Figures]) -> Iterator[list[str]]:
