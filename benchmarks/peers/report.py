@@ -126,10 +126,10 @@ def timing_table(results: Results, columns: Sequence[Column]) -> list[str]:
 def large(results: Results) -> list[str]:
     """Return the table of retrieval from many articles, and what is real in it."""
     return [
-        f"{results['timed']['large']:,} 篇新闻，段落的向量是替身（同一个模型去掉各层），问题的向量"
-        "是真的：时间是真的，排序的好坏这里没有量。The passages' vectors are stand-ins (the same "
-        "model without its layers), the questions' are real: so are the times, while the quality "
-        "of the ranking is not measured here.",
+        f"{results['timed']['large']:,} 篇新闻上检索一问。段落的向量是替身（同一个模型去掉各层），"
+        "问题的向量是真的：时间是真的，排序的好坏这里没有量。One retrieval from so many articles. "
+        "The passages' vectors are stand-ins (the same model without its layers), the questions' "
+        "are real: so are the times, while the quality of the ranking is not measured here.",
         "",
         *timing_table(results, LARGE),
     ]
@@ -339,8 +339,7 @@ def page(results: Results) -> str:
         lines += ["", "完整回答一问 one whole answer：", "", *answer_latency(results)]
         lines += ["", "![快慢 time](time.svg)"]
     if "large" in timed:
-        title = f"{timed['large']:,} 篇新闻上检索一问 one retrieval among many articles"
-        lines += ["", f"## {title}", "", *large(results)]
+        lines += ["", "## 许多文档 Many documents", "", *large(results)]
     for name, found in results["quality"].items():
         size = next((each["documents"] for each in found.values() if "failed" not in each), 0)
         lines += [
