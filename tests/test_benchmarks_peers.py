@@ -30,7 +30,8 @@ NEWS = ROOT / "seeds" / "news" / "articles.jsonl"
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="it needs Linux")
 
-# Finds documents by the characters that they share with the question.
+# Finds documents by the characters that they share with the question. It keeps the layers of the
+# model that indexed, and asked by a model without any, it breaks.
 SYSTEM = """
 import json
 from pathlib import Path
@@ -42,6 +43,7 @@ STATE = {{}}
 
 def set_up(folder, model, chunk):
     STATE["file"] = Path(folder) / "index.json"
+    STATE["layers"] = json.loads((Path(model) / "config.json").read_text())["num_hidden_layers"]
     if STATE["file"].exists():
         STATE["documents"] = json.loads(STATE["file"].read_text("utf-8"))
 
@@ -50,11 +52,12 @@ def index(documents):
     print("what a system prints is no reply")
     STATE["file"].parent.mkdir(parents=True)
     STATE["file"].write_text(json.dumps(documents), "utf-8")
+    (STATE["file"].parent / "layers").write_text(str(STATE["layers"]))
     STATE["documents"] = documents
 
 
 def retrieve(question, k=10):
-    if {breaks!r} in question:
+    if {breaks!r} in question or not STATE["layers"]:
         raise ValueError("it broke")
     best = sorted(STATE["documents"], key=lambda each: -len(set(question) & set(each["text"])))
     return [{{"document": each["id"], "text": each["text"], "start": 0}} for each in best[:k]]
@@ -82,9 +85,23 @@ PARAGRAPHS = {
 }
 
 
+def run(folder: Path, *options: str) -> dict[str, Any]:
+    """Run the two systems of a folder with the same settings each time; return the results."""
+    out = folder / "results.json"
+    same = {
+        "--work": folder / "work", "--model": folder / "model", "--news": folder / "news.jsonl",
+        "--documents": 1, "--questions": 4, "--json": out, "--threads": 1,
+    }  # fmt: skip
+    command = [sys.executable, "-m", "benchmarks.peers", folder / "wenju.py", folder / "other.py"]
+    command += [*options, *(str(part) for pair in same.items() for part in pair)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(out.read_text("utf-8"))
+
+
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str]:
-    """What a run of two tiny systems gave, the second of which breaks on one question."""
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two tiny systems, the second of which breaks on one question, and what to run them on."""
     folder = tmp_path_factory.mktemp("peers")
     none = {"answer": "没有", "refusal": "没有", "citations": "没有"}
     (folder / "wenju.py").write_text(SYSTEM.format(cannot={}, breaks="无此"), "utf-8")
@@ -100,30 +117,32 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], s
     squad = folder / "small" / "dev.json"
     squad.parent.mkdir()
     squad.write_text(json.dumps({"data": [{"paragraphs": paragraphs}]}), "utf-8")
-    more = folder / "news.jsonl"
-    more.write_text(
+    (folder / "news.jsonl").write_text(
         '{"id": "x", "text": "又一篇新闻。"}\n{"id": "y", "text": "再一篇。"}\n', "utf-8"
     )
-    out = folder / "results.json"
-    options = {
-        "--work": folder / "work", "--model": folder, "--news": more, "--documents": 1,
-        "--squad": squad, "--questions": 4, "--runs": 2, "--json": out, "--threads": 1,
-    }  # fmt: skip
-    command = [sys.executable, "-m", "benchmarks.peers", folder / "wenju.py", folder / "other.py"]
-    command += [str(part) for pair in options.items() for part in pair]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    report(out)
+    (folder / "model").mkdir()
+    (folder / "model" / "config.json").write_text('{"num_hidden_layers": 12}', "utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def results(folder: Path) -> tuple[dict[str, Any], str]:
+    """What a run of every stage gave, and the report on it."""
+    squad = folder / "small" / "dev.json"
+    found = run(folder, "--runs", "2", "--large", "32", "--squad", str(squad))
+    report(folder / "results.json")
     for plot in ("time.svg", "retrieval.svg"):
         ElementTree.parse(folder / plot)
-    return json.loads(out.read_text("utf-8")), (folder / "RESULTS.md").read_text("utf-8")
+    return found, (folder / "RESULTS.md").read_text("utf-8")
 
 
 def test_every_stage_of_every_run_is_there(results: tuple[dict[str, Any], str]) -> None:
     found, _ = results
     told = {(row["stage"], row["run"], row["system"]) for row in found["timings"]}
     stages = ("first", "cold", "index", "latency")
-    assert told == {(s, r, n) for s in stages for r in (0, 1) for n in ("wenju", "other")}
+    names = ("wenju", "other")
+    often = {(stage, run, name) for stage in stages for run in (0, 1) for name in names}
+    assert told == often | {("large", 0, name) for name in names}
     assert not any("failed" in row for row in found["timings"])
     order = [row["system"] for row in found["timings"] if row["stage"] == "cold"]
     assert order == ["wenju", "other", "other", "wenju"]
@@ -136,6 +155,34 @@ def test_every_stage_of_every_run_is_there(results: tuple[dict[str, Any], str]) 
         r for r in found["timings"] if (r["stage"], r["system"]) == ("latency", "wenju")
     )
     assert len(latency["retrieve_16"]) == len(latency["answer_1"]) == 50
+
+
+def test_a_stand_in_indexes_many_articles_once_and_the_model_asks(
+    folder: Path, results: tuple[dict[str, Any], str]
+) -> None:
+    found, said = results
+    assert "32 篇新闻上检索一问" in said
+    indexes = folder / "work" / "indexes"
+    layers = [
+        (indexes / "other" / name / "layers").read_text() for name in ("news", "large-32-200")
+    ]
+    assert layers == ["12", "0"]
+    made = indexes / "other" / "large-32-200" / "index.json"
+    assert len(json.loads(made.read_text("utf-8"))) == 32
+    was = made.stat().st_mtime_ns
+    again = run(folder, "--runs", "0", "--large", "32")
+    assert made.stat().st_mtime_ns == was
+    for name in ("wenju", "other"):
+        (before,), (after,) = (
+            [r for r in each["timings"] if (r["stage"], r["system"]) == ("large", name)]
+            for each in (found, again)
+        )
+        assert None not in after["retrieve_16"]
+        assert after["retrieve_16"] != before["retrieve_16"]
+        assert after["disk_mb"] == before["disk_mb"] > 0
+    others = [[r for r in each["timings"] if r["stage"] != "large"] for each in (found, again)]
+    assert others[0] == others[1]
+    assert again["quality"] == found["quality"]
 
 
 def test_a_question_that_breaks_a_system_counts_as_wrong(

@@ -141,6 +141,10 @@ class Running:
         """Return the seconds since the process was started."""
         return time.perf_counter() - self.began
 
+    def memory_mb(self) -> float:
+        """Return what it holds of memory now, in MiB."""
+        return memory_mb(self._process.pid, "VmRSS")
+
     def __enter__(self) -> Running:
         return self
 

@@ -9,7 +9,14 @@ systems, another one first each time:
 - index: the news, split, embedded, indexed and written to disk;
 - latency: questions on the news, each asked once a process, by 1 client and by 16.
 
-Then, once, for each SQuAD file: all its paragraphs indexed and a sample of its questions asked.
+Then, once each:
+
+- large: retrieval for the same questions from many articles. To embed twenty thousand takes each
+  system the better part of an hour, so the model without its layers stands in for it while they
+  are indexed, and the model embeds the questions: the times are real, the ranking is not. The
+  indexes are kept and asked again by the next run; remove them to have them made anew;
+- for each SQuAD file: all its paragraphs indexed and a sample of its questions asked.
+
 Whoever gives no answers is timed to what it does give, the retrieved chunks. What fails is kept
 as failed. Tables and plots are made from the JSON by `python -m benchmarks.peers.report`.
 """
@@ -23,9 +30,9 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
@@ -39,6 +46,8 @@ from rag.questions import Question, read_questions, read_squad, sample_questions
 NEWS = ROOT / "seeds" / "news"
 FIRST_QUESTION = "企业开办时间压缩到几天？"
 EVERYONE = ["wenju", "plain", "llamaindex", "haystack", "langchain", "txtai"]
+SEEDED = 30
+"""Articles of `seeds/news`."""
 CLIENTS = (1, 16)
 DEPTH = 10
 
@@ -53,6 +62,17 @@ class Setting:
     model: Path
     chunk: int
     threads: int
+
+    @property
+    def stand_in(self) -> Setting:
+        """The same with a model that is quick: the mean of the token vectors, no layers on top."""
+        folder = self.work / "stand-in"
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(self.model, folder, copy_function=os.symlink)
+        config = json.loads((folder / "config.json").read_text("utf-8"))
+        (folder / "config.json").unlink()
+        (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 0}), "utf-8")
+        return replace(self, model=folder)
 
     def folder(self, system: System, name: str) -> Path:
         """Return the folder of one of a system's indexes."""
@@ -119,26 +139,51 @@ def index(setting: Setting, measured: Measured, documents: Documents) -> Row:
 
 
 def latency(setting: Setting, measured: Measured, _: Documents) -> Row:
-    """Measure how long questions take; one is asked before, so that everything is loaded.
+    """Measure how long questions on the news take, to the chunks and to the answer."""
+    folder = setting.folder(measured.system, "news")
+    return asked(setting, measured.system, folder, dict.fromkeys(("retrieve", measured.asks)))
 
-    Retrieval and, where there are any, answers are asked for in processes of their own, since
-    a system may remember a question.
+
+def large(setting: Setting, measured: Measured, documents: Documents) -> Row:
+    """Measure how long retrieval from many articles takes; their index is made where it is not."""
+    folder = setting.folder(measured.system, f"large-{len(documents)}-{setting.chunk}")
+    if not folder.exists():
+        making = folder.with_suffix(".making")
+        shutil.rmtree(making, ignore_errors=True)
+        with setting.stand_in.running(measured.system, making) as process:
+            process.call("index", documents=documents)
+        making.rename(folder)
+    row = asked(setting, measured.system, folder, ["retrieve"])
+    return {**row, "disk_mb": disk_mb(folder)}
+
+
+def asked(setting: Setting, system: System, folder: Path, functions: Iterable[str]) -> Row:
+    """Ask questions of an index; one is asked before, so that everything is loaded.
+
+    Each function and number of clients has a process of its own, since a system may remember a
+    question.
     """
     questions = [each.question for each in read_questions(NEWS / "questions.jsonl")]
     row: Row = {}
-    for function in dict.fromkeys(("retrieve", measured.asks)):
+    for function in functions:
         for clients in CLIENTS:
-            with setting.running(measured.system, setting.folder(measured.system, "news")) as p:
+            with setting.running(system, folder) as p:
                 p.call(function, question=FIRST_QUESTION)
+                part, cold_s = f"{function}_{clients}", p.seconds()
                 crowd = {"function": function, "questions": questions, "clients": clients}
                 called = p.call("crowd", **crowd)
-                row[f"{function}_{clients}"] = called.result["seconds"]
-                row[f"{function}_{clients}_wall_s"] = called.wall_s
+                row |= {
+                    part: called.result["seconds"],
+                    f"{part}_wall_s": called.wall_s,
+                    f"{part}_cold_s": cold_s,
+                    f"{part}_memory_mb": p.memory_mb(),
+                }
                 row["peak_mb"] = max(row.get("peak_mb", 0.0), p.peak_mb)
     return row
 
 
-STAGES = {"first": first, "cold": cold, "index": index, "latency": latency}
+Stage = Callable[[Setting, Measured, Documents], Row]
+STAGES: dict[str, Stage] = {"first": first, "cold": cold, "index": index, "latency": latency}
 
 
 def quality(setting: Setting, measured: Measured, squad: Path, sampled: int) -> dict[str, Any]:
@@ -194,18 +239,17 @@ def _or_none(process: Running, name: str, **arguments: Any) -> Any:
 
 
 def news_documents(news: Path, count: int) -> Documents:
-    """Return the articles of `seeds/news`, which the questions are on, and the first of a file.
+    """Return so many articles: those of `seeds/news`, which the questions are on, and of a file.
 
     Raises:
         SystemExit: the file holds fewer.
     """
     found = {each["id"]: each["text"] for each in _articles(NEWS / "articles.jsonl")}
-    wanted = count + len(found)
     for each in _articles(news):
-        if len(found) == wanted:
+        if len(found) >= count:
             break
         found.setdefault(each["id"], each["text"])
-    if len(found) < wanted:
+    if len(found) < count:
         raise SystemExit(f"{news} 没有 {count} 篇。It does not hold {count} articles.")
     return [{"id": name, "text": text} for name, text in found.items()]
 
@@ -282,6 +326,7 @@ def main(
     documents: Annotated[int, typer.Option(min=1, help="how many of the articles")] = 2000,
     questions: Annotated[int, typer.Option(min=2, help="questions of each SQuAD file")] = 200,
     runs: Annotated[int, typer.Option(min=0, help="how often each timing is taken")] = 3,
+    many: Annotated[int, typer.Option("--large", min=0, help="articles; 0: no such stage")] = 0,
     chunk: Annotated[int, typer.Option(min=1, help="characters of the peers' chunks")] = 200,
     threads: Annotated[int, typer.Option(min=1, help="threads and cores of each system")] = 2,
 ) -> None:
@@ -295,23 +340,34 @@ def main(
     sizes = {"threads": threads, "chunk": chunk, "questions": questions}
     results = begun(out, sizes)
     results["systems"] |= {each.system.name: told for each, told in found}
-    if runs:
-        results |= {"timings": [], "timed": {"runs": runs, "news": documents}}
 
     def keep() -> None:
         out.write_text(json.dumps(results, ensure_ascii=False), "utf-8")
 
-    articles = news_documents(news, documents)
-    seed = [{"id": SEED_ID, "text": seed_document().text}]
-    for run in range(runs):
-        for stage, function in STAGES.items():
-            for each in _from(contenders, run):
-                given = seed if stage in ("first", "cold") else articles
-                row = _attempt(function, setting, each, given)
-                mark = {"system": each.system.name, "stage": stage, "run": run}
-                results["timings"].append({**mark, **row})
-                _tell(f"{run + 1}/{runs} {stage} {each.system.name}")
-                keep()
+    def forget(stages: Container[str]) -> None:
+        results["timings"] = [row for row in results["timings"] if row["stage"] not in stages]
+
+    def take(stage: str, function: Stage, given: Documents, run: int) -> None:
+        for each in _from(contenders, run):
+            row = _attempt(function, setting, each, given)
+            results["timings"].append(
+                {"system": each.system.name, "stage": stage, "run": run, **row}
+            )
+            _tell(f"{run + 1} {stage} {each.system.name}")
+            keep()
+
+    if runs:
+        forget(STAGES)
+        results["timed"] |= {"runs": runs, "news": documents}
+        articles = news_documents(news, SEEDED + documents)
+        seed = [{"id": SEED_ID, "text": seed_document().text}]
+        for run in range(runs):
+            for stage, function in STAGES.items():
+                take(stage, function, seed if stage in ("first", "cold") else articles, run)
+    if many:
+        forget(["large"])
+        results["timed"] |= {"large": many}
+        take("large", large, news_documents(news, many), 0)
     for path in squad or ():
         for each in contenders:
             began = time.perf_counter()

@@ -7,7 +7,8 @@ to standard error. Only the standard library is imported: the system brings its 
 A system is a file with `PACKAGES` (whose versions are told), a dictionary `CANNOT` (what of
 "answer", "refusal" and "citations" it does not do, and why) and five functions:
 
-- `set_up(folder, model, chunk)`: load what is needed; open the index where the folder has one;
+- `set_up(folder, model, chunk)`: load what is needed; open the index where the folder has one. A
+  system with a model of its own uses that, unless the one given is called `stand-in`;
 - `index(documents)`: index `{"id", "text"}` documents and write the index to the folder;
 - `retrieve(question, k)`: the best chunks, `{"document", "text", "start"}`, best first;
 - `answer(question, hidden)`: the answer with its citations, or None where it gives none;

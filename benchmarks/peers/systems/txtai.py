@@ -36,7 +36,7 @@ def set_up(folder: str, model: str, chunk: int) -> None:
         scoring={"method": "bm25", "terms": True, "normalize": True, "tokenizer": _WORDS},
     )
     if embeddings.exists(folder):
-        embeddings.load(folder)
+        embeddings.load(folder, config={"path": model})
     _STATE.update(folder=folder, embeddings=embeddings, chunk=chunk)
 
 

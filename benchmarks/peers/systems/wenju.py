@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from index.documents import Document
-from index.embedder import load_embedder
+from index.embedder import DEFAULT_EMBEDDER, SentenceTransformerEmbedder, load_embedder
 from index.library import Hit, open_library
 from rag.answer import Chatbot
 
@@ -15,9 +15,16 @@ CANNOT: dict[str, str] = {}
 _STATE: dict[str, Any] = {}
 
 
+class StandIn(SentenceTransformerEmbedder):
+    """Embeds in the built-in embedder's place, for a library that the latter then opens."""
+
+    name = DEFAULT_EMBEDDER
+
+
 def set_up(folder: str, model: str, chunk: int) -> None:
     """Open the library; the embedder is the built-in one, of the same weights in 8 bits."""
-    library = open_library(Path(folder), load_embedder())
+    embedder = StandIn(model) if Path(model).name == "stand-in" else load_embedder()
+    library = open_library(Path(folder), embedder)
     _STATE.update(library=library, chatbot=Chatbot(library))
 
 
