@@ -14,13 +14,26 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks import claims, cold, corpus, embedder, load, million, page, retrieval, writers
+from benchmarks import (
+    ablations,
+    claims,
+    cold,
+    corpus,
+    embedder,
+    load,
+    million,
+    page,
+    retrieval,
+    writers,
+)
+from benchmarks.peers.report import choosing
 from rag.report import METRICS
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 RESULTS = ROOT / "benchmarks" / "results"
 EVALUATIONS = RESULTS / "eval"
+PEERS = ROOT / "benchmarks" / "peers"
 KEPT = ("metrics", "intervals", "counts", "by_kind")
 
 FIXED = (
@@ -183,11 +196,13 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "news-english": news_in_english,
     "cmrc": lambda: rankings(result("eval/cmrc")),
     "squads": squads,
+    "ablations": lambda: "\n\n".join(ablations.tables(result("ablations"))),
     "embedder": lambda: embedder.table(result("embedder")),
     "retrieval": lambda: retrieval.table(result("retrieval")),
     "corpus": lambda: corpus.table([result(f"corpus/{name}") for name in CORPORA]),
     "load": lambda: load.table(result("load")),
     "writers": lambda: f"```\n{writers.table(writers.Report(**result('writers')))}\n```",
+    "peers": lambda: choosing(json.loads((PEERS / "results.json").read_text("utf-8"))),
     "million": lambda: million.table(result("million")),
 }
 

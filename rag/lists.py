@@ -75,12 +75,13 @@ def _with_others(probe: Probe, parsed: Parsed, end: int) -> int:
     others = _AMONG_OTHERS.match(source, end)
     if not others:
         return end
-    end = start = others.end()
+    end = start = reached = others.end()
     for k, token in enumerate(parsed.tokens):
         left, right = parsed.offsets(k, k)
         asked_for = fold(source[start:right]).text in probe.asked.text
-        if left == end and asked_for and token.tag in ("n", "nz", "Q"):
-            end = right
+        if left == reached and asked_for and token.tag in ("n", "nz", "Q"):
+            reached = right
+            end = end if token.tag == "Q" else right
     return end
 
 

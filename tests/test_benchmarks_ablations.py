@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.ablations import SETS, VARIANTS, Remembering, ask, read, tables
+from benchmarks.ablations import SETS, VARIANTS, Remembering, ask, read
 from index.documents import Document
 from index.embedder import load_embedder
 from index.library import open_library
@@ -154,10 +154,3 @@ def test_a_set_that_is_not_there_is_told() -> None:
     done = run("cmrc")
     assert done.returncode == 2
     assert "cmrc" in done.stderr
-
-
-def test_the_tables_of_the_readme_are_those_of_the_results() -> None:
-    found = json.loads((ROOT / "benchmarks" / "results" / "ablations.json").read_text("utf-8"))
-    readme = (ROOT / "README.md").read_text("utf-8")
-    for table in tables(found):
-        assert table in readme

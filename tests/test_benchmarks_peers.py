@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from benchmarks.peers.report import main as report
 from benchmarks.peers.report import (
-    choosing,
     median_and_ratio,
     mrr,
     page,
@@ -20,7 +20,6 @@ from benchmarks.peers.report import (
     share,
     time_plot,
 )
-from benchmarks.peers.report import main as report
 from benchmarks.peers.runner import begun
 from benchmarks.peers.scoring import score_answer, score_chunks
 from rag.questions import Question
@@ -225,11 +224,6 @@ def test_the_report_is_that_of_the_results() -> None:
     assert (folder / "RESULTS.md").read_text("utf-8") == page(found)
     assert (folder / "time.svg").read_text("utf-8") == time_plot(found)
     assert (folder / "retrieval.svg").read_text("utf-8") == retrieval_plot(found)
-
-
-def test_the_tables_of_the_readme_are_those_of_the_results() -> None:
-    found = json.loads((ROOT / "benchmarks" / "peers" / "results.json").read_text("utf-8"))
-    assert choosing(found) in (ROOT / "README.md").read_text("utf-8")
 
 
 def test_a_stage_that_failed_is_told() -> None:
