@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from index.fold import Folded, fold
 from index.library import Hit
-from rag.boundaries import paired, whole_measure, widened
+from rag.boundaries import paired, whole_measure
 from rag.errors import ReaderError
 from rag.question import Asked
 from rag.reader import Span
@@ -43,8 +43,6 @@ _MAX_QUESTION = 80
 _MAX_HEADING = 40
 _MAX_ANSWER = 80
 _AT_ONCE = min(8, os.cpu_count() or 1)
-_LIKELIEST = 64
-"""How many spans of a sentence are weighed against each other."""
 _KEPT = 256
 """How many windows' logits are kept: a question that is read further, or again, has them."""
 
@@ -58,8 +56,7 @@ class Weights(NamedTuple):
 
     `candidate`, `sentence` and `passage` weigh the scores of the candidate, of its sentence and
     of its passage; a span that is no candidate must lead by the evidence `margin` to be taken
-    all the same. `holding` is what it counts that an answer holds the right one whole, beside
-    how much it overlaps with it. Source: `python -m training.reading_weights`, over the articles of
+    all the same. Source: `python -m training.reading_weights`, over the articles of
     `training/tuning` that the transformer was not trained on.
     """
 
@@ -67,7 +64,6 @@ class Weights(NamedTuple):
     sentence: float = 4.0
     passage: float = 8.0
     margin: float = -1.0
-    holding: float = 0.5
 
 
 class _Window(NamedTuple):
@@ -147,15 +143,15 @@ class TrainedReader:
         else:
             start, end = placed[best].tolist()
             found = Span(marked.sentence, start, end, score, float(evidence[best]))
-        return paired(widened(found, *_likeliest(found.sentence, read), self.weights.holding))
+        return paired(found)
 
     def _alone(self, question: Sequence[int], span: Span) -> float:
         """Return the evidence for the best span of a sentence that is read without its passage."""
         hit, sentence = span.sentence.hit, span.sentence.sentence
         passage = replace(hit.passage, text=sentence.text, start=sentence.start)
         window = self._window(question, replace(hit, passage=passage))
-        _, evidence = _likeliest(span.sentence, _Read(window, *self._logits(window.ids)))
-        return float(evidence[0]) if len(evidence) else span.evidence
+        best = _best(span.sentence, _Read(window, *self._logits(window.ids)))
+        return best.evidence if best else span.evidence
 
     def _found(self, sentence: ScoredSentence) -> float:
         """Return what retrieval says for a sentence, in the reader's log-odds."""
@@ -215,37 +211,21 @@ class _Read(NamedTuple):
 
 def _best(sentence: ScoredSentence, read: _Read) -> Span | None:
     """Return the likeliest span inside one sentence, None where the window does not reach it."""
-    places, evidence = _likeliest(sentence, read)
-    if not len(places):
-        return None
-    start, end = places[0].tolist()
-    score = float(evidence[0])
-    return whole_measure(Span(sentence, start, end, score, score))
-
-
-def _likeliest(sentence: ScoredSentence, read: _Read) -> tuple[NDArray[np.int64], Floats]:
-    """Return the likeliest spans of a sentence, best first, `(n, 2)`, and their log-odds `(n,)`.
-
-    None where the window does not reach it.
-    """
     window, starts, ends = read
     base = window.hit.passage.start
     tokens = len(window.ids) - 1 - window.first
     low = bisect_left(window.folded.offsets, sentence.sentence.start - base)
     high = min(bisect_right(window.folded.ends, sentence.sentence.end - base), tokens)
-    count = max(0, high - low)
-    first = window.first + low
+    if high <= low:
+        return None
+    first, count = window.first + low, high - low
     sums = starts[first : first + count, None] + ends[None, first : first + count]
     square = np.ones((count, count), dtype=bool)
-    allowed = np.flatnonzero(np.triu(square) & ~np.triu(square, _MAX_ANSWER))
-    marked = sums.ravel()[allowed]
-    if len(marked) > _LIKELIEST:
-        allowed = allowed[np.argpartition(-marked, _LIKELIEST)[:_LIKELIEST]]
-    best = allowed[np.argsort(-sums.ravel()[allowed], kind="stable")]
-    lefts = np.asarray(window.folded.offsets, dtype=np.int64)[low + best // max(1, count)]
-    rights = np.asarray(window.folded.ends, dtype=np.int64)[low + best % max(1, count)]
-    evidence = sums.ravel()[best] - starts[0] - ends[0]
-    return np.stack([lefts, rights], axis=1) + base, evidence
+    allowed = np.triu(square) & ~np.triu(square, _MAX_ANSWER)
+    start, end = divmod(int(np.where(allowed, sums, -np.inf).argmax()), count)
+    score = float(sums[start, end] - starts[0] - ends[0])
+    left, right = window.folded.span(low + start, low + end + 1)
+    return whole_measure(Span(sentence, base + left, base + right, score, score))
 
 
 @cache
