@@ -49,7 +49,6 @@ def confidence(made: Calibration, values: NDArray[np.float64]) -> float:
 
 SIGNALS = (
     "evidence",
-    "evidence alone",
     "span probability",
     "covered nearby",
     "likeness",
@@ -60,10 +59,9 @@ SIGNALS = (
 """The names of the signals, in their order.
 
 Source: of some fifty that were tried on questions held out of the reader's training, the
-reader's evidence, in the passage and in the sentence alone, tells answerable questions from
-others as well as all together do; the others are for the reader by rules, for questions whose
-answers are whole clauses, and for those that no document is about, in whose midst a reader sees
-likenesses.
+reader's evidence alone tells answerable questions from others as well as all together do; the
+others are for the reader by rules, for questions whose answers are whole clauses, and for those
+that no document is about, in whose midst a reader sees likenesses.
 """
 
 
@@ -85,7 +83,7 @@ def signals(
     ]
     return np.array(
         [
-            *(_evidence(spans[0]) if spans else (0.0, 0.0)),
+            max(-2.0, spans[0].evidence / 10) if spans else 0.0,
             float(np.exp(scores[0] - np.logaddexp.reduce(scores))),
             sentence.covered_nearby,
             10 * (max(s.cosine for s in sentences) - 0.85),
@@ -94,8 +92,3 @@ def signals(
             float(probe.asked.kind in ("why", "how", "yes-no")),
         ]
     )
-
-
-def _evidence(span: Span) -> tuple[float, float]:
-    alone = span.evidence if span.alone is None else span.alone
-    return max(-2.0, span.evidence / 10), max(-2.0, alone / 10)

@@ -15,8 +15,7 @@ class Span:
     """A possible answer at `[start, end)` of its document.
 
     A higher `score` answers better; `evidence` is how much likelier the reader finds it than
-    that its passage holds no answer, as log-odds; `alone` the same of the best span of its
-    sentence where that is read without its passage, None where it is not.
+    that its passage holds no answer, as log-odds.
     """
 
     sentence: ScoredSentence
@@ -24,7 +23,6 @@ class Span:
     end: int
     score: float
     evidence: float
-    alone: float | None = None
 
     @property
     def text(self) -> str:

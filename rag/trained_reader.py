@@ -120,8 +120,6 @@ class TrainedReader:
             for span in marked[:SENTENCES_REFINED]
         ]
         refined.sort(key=lambda span: -span.score)
-        if refined:
-            refined[0] = replace(refined[0], alone=self._alone(question, refined[0]))
         # The others' scores are evidence alone: another scale, on which none may overtake.
         return refined + [
             replace(span, score=min(span.score + self._found(span.sentence), refined[-1].score))
@@ -144,14 +142,6 @@ class TrainedReader:
             start, end = placed[best].tolist()
             found = Span(marked.sentence, start, end, score, float(evidence[best]))
         return paired(found)
-
-    def _alone(self, question: Sequence[int], span: Span) -> float:
-        """Return the evidence for the best span of a sentence that is read without its passage."""
-        hit, sentence = span.sentence.hit, span.sentence.sentence
-        passage = replace(hit.passage, text=sentence.text, start=sentence.start)
-        window = self._window(question, replace(hit, passage=passage))
-        best = _best(span.sentence, _Read(window, *self._logits(window.ids)))
-        return best.evidence if best else span.evidence
 
     def _found(self, sentence: ScoredSentence) -> float:
         """Return what retrieval says for a sentence, in the reader's log-odds."""
