@@ -158,7 +158,7 @@ def read(task: Task, reports: Connection) -> None:
     vector_kinds.SIZES = task.sizes
     chance = random.Random(task.number)
     with open_library(task.folder, load_embedder()) as library:
-        while time.monotonic() < task.until:
+        while True:  # once at least, however long the library took to open
             writer = chance.randrange(len(task.counts))
             latest = task.counts[writer].value
             number = max(0, latest - chance.randrange(1, 2 * KEPT))
@@ -166,6 +166,8 @@ def read(task: Task, reports: Connection) -> None:
             hits = library.search(f"登记的编码是 {code} 的通知", 10)
             found = any(code in hit.passage.text for hit in hits)
             reports.send(Searched(writer, number, began, time.monotonic(), found))
+            if time.monotonic() > task.until:
+                return
 
 
 def running(tasks: Sequence[tuple[Callable[..., None], Task]]) -> Iterator[Done | Searched]:
