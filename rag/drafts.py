@@ -37,8 +37,13 @@ _LEADING = re.compile(rf"\A(?:\*\*|__)?(?:{_MARK})+", re.IGNORECASE)
 _GLUED = re.compile(rf"\.(?={_MARK})", re.IGNORECASE)
 """A full stop that only a blank before the marker behind it makes the end of a sentence."""
 
-_MARKERS_ALONE = re.compile(rf"\A(?:\*\*|__)?(?:{_MARK})*(?:{_HALF_MARK})?\s*\Z", re.IGNORECASE)
-"""Markers, or what may become one, and nothing else: they belong to the sentence before."""
+_MARKERS_ALONE = re.compile(rf"\A(?:\*\*|__)?(?:{_MARK})*\s*\Z", re.IGNORECASE)
+"""Markers and nothing else: they belong to the sentence before."""
+
+_GROWING_MARKERS = re.compile(
+    rf"\A(?![-•·●#])[\W_]*(?:{_MARK})*(?:{_HALF_MARK})?\s*\Z", re.IGNORECASE
+)
+"""What may become markers alone when more comes."""
 
 _UNFINISHED = re.compile(rf"{_HALF_MARK}\Z|\*+\Z")
 """What may become a marker or markup when more comes."""
@@ -66,7 +71,7 @@ def drafts(text: str, *, finished: bool = True) -> tuple[list[Draft], str]:
     Of a text that is not `finished`, the last sentence is the rest: a marker may still come
     behind it. The claims of the beginning of a text are the first of those of the whole.
     """
-    pieces = list(_pieces(text))
+    pieces = list(_pieces(text, finished=finished))
     rest, begins = "", False
     if not finished and pieces:
         begins, last = pieces.pop()
@@ -94,14 +99,16 @@ def drafts(text: str, *, finished: bool = True) -> tuple[list[Draft], str]:
     return found, rest
 
 
-def _pieces(text: str) -> Iterator[tuple[bool, str]]:
+def _pieces(text: str, *, finished: bool) -> Iterator[tuple[bool, str]]:
     """Yield the sentences with the markers behind them, and whether each begins a line."""
     held: tuple[bool, str] | None = None
     end = 0
     text = _GLUED.sub(". ", text)
-    for sentence in split_sentences(text):
+    sentences = list(split_sentences(text))
+    for sentence in sentences:
         breaks = "\n" in text[end : sentence.start] or end == 0
-        leading = _MARKERS_ALONE.match(sentence.text)
+        grows = not finished and sentence is sentences[-1]
+        leading = (_GROWING_MARKERS if grows else _MARKERS_ALONE).match(sentence.text)
         if not (leading or breaks):
             leading = _LEADING.match(sentence.text)
         own = sentence.text

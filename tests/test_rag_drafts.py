@@ -174,6 +174,9 @@ _PARTS = st.lists(
 @given(_PARTS.map("".join), st.data())
 @settings(max_examples=500)
 @example("甲。\n[1]", None)
+@example("甲甲。[2][?**]甲", None)
+@example("甲\n**[1]", None)
+@example("甲\n**[", None)
 def test_what_is_found_of_a_beginning_is_found_of_the_whole(
     text: str, data: st.DataObject | None
 ) -> None:
