@@ -78,8 +78,11 @@ def _with_others(probe: Probe, parsed: Parsed, end: int) -> int:
     end = start = reached = others.end()
     for k, token in enumerate(parsed.tokens):
         left, right = parsed.offsets(k, k)
-        asked_for = fold(source[start:right]).text in probe.asked.text
-        if left == reached and asked_for and token.tag in ("n", "nz", "Q"):
+        if (
+            left == reached
+            and token.tag in ("n", "nz", "Q")
+            and fold(source[start:right]).text in probe.asked.text
+        ):
             reached = right
             end = end if token.tag == "Q" else right
     return end
@@ -109,10 +112,9 @@ def _items(span: Span) -> list[Place]:
             last = (start, end)
     cuts += [last] if last else []
     starts, ends = [low, *(end for _, end in cuts)], [*(start for start, _ in cuts), high]
-    if not cuts:
-        return [(low, high)]
     pieces = [_bare(parsed.source, a, b) for a, b in zip(starts, ends, strict=True)]
-    return [piece for piece in pieces if piece[0] < piece[1]]
+    items = [piece for piece in pieces if piece[0] < piece[1]]
+    return items if cuts and items else [(low, high)]
 
 
 def _bare(source: str, start: int, end: int) -> Place:

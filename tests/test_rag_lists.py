@@ -44,6 +44,11 @@ def test_a_span_becomes_the_list_it_is_in(sentence: str, words: str, expected: l
     assert whole_list(asked("有哪些？"), span(sentence, words)).items == expected
 
 
+@pytest.mark.parametrize("words", ["、", "、、"])
+def test_a_list_of_nothing_is_the_span_itself(words: str) -> None:
+    assert whole_list(asked("有哪些？"), span("、、。", words)) == ([words], words)
+
+
 @given(st.lists(st.sampled_from(CITIES), min_size=2, max_size=8, unique=True), st.data())
 def test_any_list_of_names_is_returned_whole(names: list[str], data: st.DataObject) -> None:
     last = data.draw(st.sampled_from(["、", "和", "以及"]))
