@@ -8,7 +8,7 @@ own file name and without its questions: its figures alone.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,7 +26,7 @@ from benchmarks import (
     retrieval,
     writers,
 )
-from benchmarks.peers.report import choosing
+from benchmarks.peers.report import choosing, table
 from rag.report import METRICS
 
 ROOT = Path(__file__).parent.parent
@@ -90,12 +90,6 @@ def keep(report: Path) -> None:
     kept_as.write_text(json.dumps(kept, ensure_ascii=False, indent=1), "utf-8")
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table in Markdown."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 def ranged(report: Figures, metric: str) -> str:
     """Return a metric with its interval."""
     low, high = report["intervals"][metric]
@@ -105,7 +99,7 @@ def ranged(report: Figures, metric: str) -> str:
 def metrics(report: Figures, chosen: Iterable[str]) -> str:
     """Return a table of metrics."""
     rows = ([f"{METRICS[metric]}（`{metric}`）", ranged(report, metric)] for metric in chosen)
-    return table(["指标", "值"], rows)
+    return "\n".join(table(["指标", "值"], rows))
 
 
 def kinds(report: Figures) -> str:
@@ -114,7 +108,7 @@ def kinds(report: Figures) -> str:
         [kind, str(each["n"]), f"{each['correct']:.2f}", f"{each['refused']:.2f}"]
         for kind, each in report["by_kind"].items()
     )
-    return table(["题型", "题数", "处理正确", "拒答"], rows)
+    return "\n".join(table(["题型", "题数", "处理正确", "拒答"], rows))
 
 
 def rankings(report: Figures) -> str:
@@ -128,7 +122,7 @@ def rankings(report: Figures) -> str:
         [name, *(f"{report['metrics'][prefix + metric]:.3f}" for prefix in RANKINGS.values())]
         for name, metric in names.items()
     )
-    return table(["指标", *RANKINGS], rows)
+    return "\n".join(table(["指标", *RANKINGS], rows))
 
 
 def squads() -> str:
@@ -141,7 +135,7 @@ def squads() -> str:
         else:
             cells = [ranged(report, "answer_em"), ranged(report, "answer_f1"), ""]
         rows.append([f"{asked}（`{options}`）", str(report["counts"]["correct"]), *cells])
-    return table(["", "题数", "回答完全一致", "字符 F1", "拒答 AUROC"], rows)
+    return "\n".join(table(["", "题数", "回答完全一致", "字符 F1", "拒答 AUROC"], rows))
 
 
 def news_counts() -> list[int]:

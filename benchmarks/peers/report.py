@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from math import isinf
 from pathlib import Path
@@ -245,7 +245,7 @@ def refusal_auroc(rows: Sequence[Row]) -> float:
 # The page
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[Cell]]) -> list[str]:
+def table(head: Sequence[str], rows: Iterable[Sequence[Cell]]) -> list[str]:
     """Return a table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return [f"| {' | '.join(line)} |" for line in lines]
