@@ -151,6 +151,7 @@ def _of_span(probed: Probe, span: Span, sure: float) -> Found:
     """Make the answer of the best span: its partner, its whole list, or itself."""
     if probed.asked.several:
         items, text = whole_list(probed, span)
+        items[-1] = text[text.rindex(items[-1]) :]  # the end of a list is claimed with its last
     else:
         text = partner(probed, span) or span.text
         items = [text]

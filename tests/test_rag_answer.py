@@ -412,6 +412,7 @@ def test_facts_of_the_article(ruled: Chatbot, question: str, text: str) -> None:
     assert answer.text == text
     check_quotes(answer, ruled.library)
     assert all(claim.text in answer.citations[0].quote for claim in answer.claims)
+    assert answer.parts()[-1][1]  # nothing of it stands behind its last mark
 
 
 @pytest.mark.parametrize(
