@@ -37,6 +37,8 @@ from rag.measures import DATE, DURATION, QUANTITY
         ("几十万人，数百名，几亿元", ["几十万人", "数百名", "几亿元"]),
         ("六十岁以上的有九成以上", ["六十岁以上", "九成以上"]),
         ("$500即500美元", ["500", "500美元"]),
+        ("覆盖1600 万家庭，1.5亿股民", ["1600 万家庭", "1.5亿股民"]),
+        ("八部门抽检35批次，5号线旁有3家企业", ["八部门", "35批次", "5号线", "3家"]),
     ],
 )
 def test_a_quantity_keeps_its_qualifier_and_unit(sentence: str, expected: list[str]) -> None:
