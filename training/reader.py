@@ -29,12 +29,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor, distributed, multiprocessing, nn
 
 from index.documents import Document
 from index.fold import fold
@@ -576,61 +577,67 @@ def reworded(text: str, rng: random.Random) -> str:
     return text
 
 
-class Material:
-    """What is trained on: for every question a positive window and its negatives."""
+Asked = tuple[Question, list[Passage]]
+"""A question and the likest passages that do not answer it."""
 
-    def __init__(self, vocabulary: Vocabulary, data: Path) -> None:
-        self._vocabulary = vocabulary
+
+class Material:
+    """What is trained on: for every question a positive window and its negatives.
+
+    A pass takes the `latest` questions of the news whole, and of all others a `share`.
+    """
+
+    def __init__(
+        self, vocabulary: Vocabulary, data: Path, *, latest: int = 0, share: float = 1.0
+    ) -> None:
+        self._vocabulary, self._share = vocabulary, share
         squad = read_squad(data / "cmrc2018" / "train.json.gz")
         squad += read_squad(data / "drcd" / "dev.json.gz", without=DRCD_HELD_OUT)
-        self._squad = self._with_similar(squad, own=False)
         news = read_tuning()[0] + read_questions(NEWS)
         self._names = Names([*squad, *news])
-        self._news = self._with_similar(news, own=True)
+        asked = self._with_similar(squad, own=False) + self._with_similar(news, own=True)
+        self._earlier, self._latest = asked[: len(asked) - latest], asked[len(asked) - latest :]
 
     def questions(self) -> Iterator[Question]:
         """Yield every question."""
-        return (question for question, _ in (*self._squad, *self._news))
+        return (question for question, _ in (*self._earlier, *self._latest))
 
-    def _with_similar(
-        self, questions: Sequence[Question], *, own: bool
-    ) -> list[tuple[Question, list[Passage]]]:
-        """Return each question with the likest passages that do not answer it."""
+    def _with_similar(self, questions: Sequence[Question], *, own: bool) -> list[Asked]:
         similar = Similar(dict.fromkeys(q.document for q in questions))
         return list(zip(questions, similar.rank(questions, own=own, count=3), strict=True))
 
     def epoch(self, number: int) -> list[Window]:
-        """Return a pass: every question, the news twice, and negatives for half of them.
+        """Return a pass: every question of it once, and a negative for half of them.
 
-        From pass to pass the passages are cut to another length, and one question in twelve
-        is asked of a document of something quite else.
+        From pass to pass the passages are cut to another length, and one window in thirty
+        asks a document of something quite else.
         """
         rng = random.Random(number)
         size = SIZES[number % len(SIZES)]
         out: list[Window | None] = []
-        for question, others in self._squad:
-            out.append(self._window(question, size, rng))
-            if rng.random() < 0.5:
-                out.append(self._negative(question, others, rng))
-        for question, near in self._news:
+        for question, others in (*self._some(self._earlier, rng), *self._latest):
             if question.places:
-                out += [self._window(question, turn, rng) for turn in (200, size)]
-                out.append(self._negative(question, near, rng))
-            elif near:
-                passage = near[number % len(near)]
+                out.append(self._window(question, size, rng))
+                if rng.random() < 0.5:
+                    out.append(self._negative(question, others, rng))
+            elif others:
+                passage = others[number % len(others)]
                 out.append(self._make(question, passage.heading, passage.text))
-        everything = [*self._squad, *self._news]
-        for question, _ in rng.sample(everything, len(everything) // 12):
+        everything = [*self._earlier, *self._latest]
+        for question, _ in rng.sample(everything, len(out) // 30):
             passage = rng.choice(passages(rng.choice(everything)[0].document))
             if not any(answer in passage.text for answer in question.answers):
                 out.append(self._make(question, passage.heading, passage.text))
-        out += [self._headed(rng) for _ in range(HEADERS)]
+        out += [self._headed(rng) for _ in range(round(HEADERS * self._share))]
         return [each for each in out if each is not None]
+
+    def _some(self, asked: Sequence[Asked], rng: random.Random) -> Sequence[Asked]:
+        return asked if self._share == 1 else rng.sample(asked, round(len(asked) * self._share))
 
     def _headed(self, rng: random.Random) -> Window | None:
         """Put a made-up header before the beginning of an article."""
         made = made_header(rng)
-        body = rng.choice(self._news)[0].document[: rng.randint(0, 150)]
+        body = rng.choice(self._earlier)[0].document[: rng.randint(0, 150)]
         return window(self._vocabulary, made.question, "", made.text + body, made.place)
 
     def _make(
@@ -710,7 +717,7 @@ def collate(windows: Sequence[Window]) -> Batch:
 
 
 def batches(material: Material, size: int) -> Iterator[list[Window]]:
-    """Yield batches of windows of about the same length, pass after pass, for ever."""
+    """Yield full batches of windows of about the same length, pass after pass, for ever."""
     number = 0
     while True:
         rng = random.Random(1000 + number)
@@ -718,7 +725,7 @@ def batches(material: Material, size: int) -> Iterator[list[Window]]:
         rng.shuffle(windows)
         for begin in range(0, len(windows), size * 50):
             pool = sorted(windows[begin : begin + size * 50], key=lambda each: len(each.ids))
-            chunks = [pool[i : i + size] for i in range(0, len(pool), size)]
+            chunks = [pool[i : i + size] for i in range(0, len(pool) - size + 1, size)]
             rng.shuffle(chunks)
             yield from chunks
         number += 1
@@ -872,10 +879,13 @@ def _rate(fraction: float, peak: float) -> float:
 
 
 class Trainer:
-    """The weights in fp32 with their optimiser; what runs forward and backward is bf16."""
+    """The weights in fp32 with their optimiser; what runs forward and backward is bf16.
+
+    Each worker has one, and every step takes the mean of their gradients.
+    """
 
     def __init__(self, folder: Path, peak: float, until: float) -> None:
-        torch.manual_seed(0)
+        torch.manual_seed(distributed.get_rank())
         self.folder, self.peak, self.until = folder, peak, until
         self.vocabulary = Vocabulary(folder / "vocabulary.txt")
         self.model = Reader(len(self.vocabulary))
@@ -906,62 +916,106 @@ class Trainer:
         )
         path.replace(self.folder / "checkpoint.pt")
 
-    def learn(self, windows: Sequence[Window]) -> float:
-        """Take one step and return its loss."""
-        fraction = (time.time() - self.started) / (self.until - self.started)
-        for group in self.optimizer.param_groups:
-            group["lr"] = _rate(fraction, self.peak)
+    def learn(self, windows: Sequence[Window]) -> tuple[float, float]:
+        """Take one step; return its loss and how much of the time has passed."""
         self.model.train()
         with torch.autocast("cpu", torch.bfloat16):
             loss = loss_of(self.model, collate(windows))
         loss.backward()
+        passed = (time.time() - self.started) / (self.until - self.started)
+        mean_loss, passed = self._mean(loss.item(), passed)
+        for group in self.optimizer.param_groups:
+            group["lr"] = _rate(passed, self.peak)
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
-        return loss.item()
+        return mean_loss, passed
+
+    def _mean(self, *figures: float) -> list[float]:
+        """Make the gradients those of all workers, and return the means of the figures.
+
+        The clock is among them, so that all workers learn at one rate and stop at one step.
+        """
+        gradients = [each.grad for each in self.model.parameters() if each.grad is not None]
+        everything = torch.cat([*(each.flatten() for each in gradients), torch.tensor(figures)])
+        distributed.all_reduce(everything)
+        everything /= distributed.get_world_size()
+        *means, rest = everything.split([each.numel() for each in gradients] + [len(figures)])
+        for gradient, mean in zip(gradients, means, strict=True):
+            gradient.copy_(mean.view_as(gradient))
+        return rest.tolist()
 
 
 def train(arguments: argparse.Namespace) -> None:
-    """Train until the time given, with a checkpoint every five minutes."""
-    torch.set_num_threads(arguments.threads)
+    """Train until the time given on as many cores as `workers`."""
+    with TemporaryDirectory() as folder:
+        multiprocessing.spawn(_work, (arguments, Path(folder) / "meeting"), arguments.workers)
+
+
+def _work(rank: int, arguments: argparse.Namespace, meeting: Path) -> None:
+    """Train as one of the workers; the first one tells how it goes and keeps the weights."""
+    torch.set_num_threads(1)
+    workers = arguments.workers
+    distributed.init_process_group(
+        "gloo", f"file://{meeting}", rank=rank, world_size=workers, timeout=timedelta(hours=1)
+    )
     clock = datetime.strptime(arguments.until, "%H:%M")
     end = datetime.now().replace(hour=clock.hour, minute=clock.minute, second=0)
     until = (end if end > datetime.now() else end + timedelta(days=1)).timestamp()
     trainer = Trainer(arguments.folder, arguments.rate, until)
     trainer.resume()
-    material = Material(trainer.vocabulary, arguments.data)
-    print(f"{len(material.epoch(0))} windows a pass", flush=True)
-    development = sample(read_squad(arguments.data / "cmrc2018" / "dev-half.json.gz"), 150)
-    held_out = sample(read_tuning()[1], 120)
-    stream = batches(material, arguments.batch)
+    material = Material(
+        trainer.vocabulary, arguments.data, latest=arguments.latest, share=arguments.share_others
+    )
+    stream = batches(material, arguments.batch * workers)
     for _ in range(trainer.step):
         next(stream)
-    saved = evaluated = time.time()
-    losses: list[float] = []
-    while time.time() < until:
-        losses.append(trainer.learn(next(stream)))
+    report = _Report(trainer, arguments.data) if rank == 0 else None
+    passed = 0.0
+    while passed < 1:
+        # Of windows of about the same length, so that no worker waits for another.
+        loss, passed = trainer.learn(next(stream)[rank::workers])
+        if report:
+            report.after(loss)
+    if report:
+        trainer.save()
+        torch.save(trainer.model.state_dict(), arguments.folder / "final.pt")
+        print("done", flush=True)
+
+
+class _Report:
+    """Says every 20 steps how it goes, every 20 minutes how well, and saves every five."""
+
+    def __init__(self, trainer: Trainer, data: Path) -> None:
+        self._trainer = trainer
+        development = sample(read_squad(data / "cmrc2018" / "dev-half.json.gz"), 150)
+        self._sets = (development, sample(read_tuning()[1], 120))
+        self._saved = self._evaluated = time.time()
+        self._losses: list[float] = []
+
+    def after(self, loss: float) -> None:
+        """Take note of a step."""
+        trainer = self._trainer
+        self._losses.append(loss)
         if trainer.step % 20 == 0:
             minutes = (time.time() - trainer.started) / 60
-            print(
-                f"{datetime.now():%H:%M:%S} step {trainer.step} minute {minutes:.1f}"
-                f" loss {np.mean(losses):.3f}",
-                flush=True,
-            )
-            losses = []
-        if time.time() - saved > 300:
+            mean = np.mean(self._losses)
+            say(f"step {trainer.step} minute {minutes:.1f} loss {mean:.3f}")
+            self._losses = []
+        if time.time() - self._saved > 300:
             trainer.save()
-            saved = time.time()
-        if time.time() - evaluated > 1200 and until - time.time() > 240:
-            for questions in (development, held_out):
-                figures = evaluate(
-                    predictor(trainer.model, torch.bfloat16), trainer.vocabulary, questions
-                )
-                print(f"{datetime.now():%H:%M:%S} {json.dumps(figures)}", flush=True)
-            evaluated = time.time()
-    trainer.save()
-    torch.save(trainer.model.state_dict(), arguments.folder / "final.pt")
-    print("done", flush=True)
+            self._saved = time.time()
+        if time.time() - self._evaluated > 1200 and trainer.until - time.time() > 240:
+            predict = predictor(trainer.model, torch.bfloat16)
+            for questions in self._sets:
+                say(json.dumps(evaluate(predict, trainer.vocabulary, questions)))
+            self._evaluated = time.time()
+
+
+def say(text: str) -> None:
+    """Print a line of the log, with the time."""
+    print(f"{datetime.now():%H:%M:%S} {text}", flush=True)
 
 
 def average(folder: Path, share: float) -> None:
@@ -985,7 +1039,9 @@ def main() -> None:
     parser.add_argument("--until", default="23:59")
     parser.add_argument("--rate", type=float, default=3e-4)
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--latest", type=int, default=0)
+    parser.add_argument("--share-others", type=float, default=1.0)
     parser.add_argument("--share", type=float, default=0.6)
     arguments = parser.parse_args()
     if arguments.command == "prepare":
