@@ -50,8 +50,13 @@ def _compared(question: str) -> list[str]:
     which = _WHICH.search(question)
     if not which:
         return []
-    when = f"什么时候{which['of']}{which['does']}"
-    asked = when if which["how"] in "早晚" else f"{which['of']}是多少"
+    of = which["of"]
+    if which["how"] in "早晚":
+        asked = f"什么时候{of}{which['does']}"
+    elif which["how"] in "多少" and not MEASURE.search(of):
+        asked = f"有多少{of}"
+    else:
+        asked = f"{of}是多少"
     return [f"{item}{asked}？" for item in _items(question[: which.start()])]
 
 
