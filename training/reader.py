@@ -35,7 +35,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, distributed, multiprocessing, nn
+from torch import Tensor, distributed, nn
+from torch.multiprocessing.spawn import spawn
 
 from index.documents import Document
 from index.fold import fold
@@ -950,7 +951,7 @@ class Trainer:
 def train(arguments: argparse.Namespace) -> None:
     """Train until the time given on as many cores as `workers`."""
     with TemporaryDirectory() as folder:
-        multiprocessing.spawn(_work, (arguments, Path(folder) / "meeting"), arguments.workers)
+        spawn(_work, (arguments, Path(folder) / "meeting"), arguments.workers)
 
 
 def _work(rank: int, arguments: argparse.Namespace, meeting: Path) -> None:
