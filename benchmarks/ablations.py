@@ -156,7 +156,7 @@ def _read_folder(folder: Path) -> Asked:
 
 def _not_trained_on(squad: Path) -> list[dict[str, Any]]:
     """Return the articles of DRCD that the reader was not trained on."""
-    from training.reader import DRCD_HELD_OUT  # noqa: PLC0415 - torch takes seconds to load
+    from training.material import DRCD_HELD_OUT  # noqa: PLC0415 - torch takes seconds to load
 
     return json.loads(gzip.decompress(squad.read_bytes()))["data"][::DRCD_HELD_OUT]
 

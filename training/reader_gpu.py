@@ -64,20 +64,20 @@ State = dict[str, Tensor]
 
 def pack(folder: Path, data: Path) -> None:
     """Write windows, texts, weights and what is looked at, from `FOLDER/start.pt` and the data."""
-    from training import reader  # noqa: PLC0415
+    from training import material  # noqa: PLC0415
 
-    vocabulary = reader.Vocabulary(folder / "vocabulary.txt")
-    material = reader.Material(vocabulary, data)
-    numbers: dict[reader.Window, int] = {}
+    vocabulary = material.Vocabulary(folder / "vocabulary.txt")
+    learnt = material.Material(vocabulary, data)
+    numbers: dict[material.Window, int] = {}
     passes = [
-        [numbers.setdefault(each, len(numbers)) for each in material.epoch(number)]
+        [numbers.setdefault(each, len(numbers)) for each in learnt.epoch(number)]
         for number in range(PASSES)
     ]
-    documents = dict.fromkeys(question.document for question in material.questions())
-    texts = [*documents, *reader.read_texts(data / "news" / "documents-20k.jsonl.gz")]
-    held_out = reader.read_tuning()[1]
+    documents = dict.fromkeys(question.document for question in learnt.questions())
+    texts = [*documents, *material.read_texts(data / "news" / "documents-20k.jsonl.gz")]
+    held_out = material.read_tuning()[1]
     looked_at = {
-        "cmrc": reader.read_squad(data / "cmrc2018" / "dev-half.json.gz"),
+        "cmrc": material.read_squad(data / "cmrc2018" / "dev-half.json.gz"),
         "news": [question for question in held_out if question.places],
         "absent": [question for question in held_out if not question.places],
     }
@@ -90,7 +90,7 @@ def pack(folder: Path, data: Path) -> None:
         "passes": np.array([place[i] for each in passes for i in each], np.uint32),
         "pass_ends": np.cumsum([len(each) for each in passes]),
         "texts": np.array(
-            [i for text in texts for i in (*vocabulary.ids(reader.fold(text).text), END)],
+            [i for text in texts for i in (*vocabulary.ids(material.fold(text).text), END)],
             np.uint16,
         ),
     }
@@ -122,20 +122,20 @@ def _asked(
 
     An answer is a row of its question, its window, and its first and last token.
     """
-    from training import reader  # noqa: PLC0415
+    from training import material  # noqa: PLC0415
 
     windows: list[Any] = []
     owners: list[int] = []
     golds: list[tuple[int, int, int, int]] = []
     for number, question in enumerate(questions):
-        for passage in reader.passages(question.document):
-            made = reader.window(vocabulary, question.text, passage.heading, passage.text)
+        for passage in material.passages(question.document):
+            made = material.window(vocabulary, question.text, passage.heading, passage.text)
             if made is None or len(made.ids) < made.first + 2:
                 continue
             for start, end in question.places:
                 span = (start - passage.start, end - passage.start)
                 if span[0] >= 0 and passage.start + len(passage.text) >= end:
-                    known = reader.window(
+                    known = material.window(
                         vocabulary, question.text, passage.heading, passage.text, span
                     )
                     if known:

@@ -32,20 +32,16 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.reader import (
-    Predict,
+from training.material import (
     Vocabulary,
     Window,
-    collate,
-    evaluate,
     passages,
-    predictor,
     read_squad,
     read_tuning,
-    read_windows,
     sample,
     window,
 )
+from training.reader import Predict, collate, evaluate, predictor, read_windows
 from training.reader_model import HEADS, INNER, LAYERS, WIDTH, Layer, Reader
 
 OPSET = 17
