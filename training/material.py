@@ -38,6 +38,10 @@ SIZES = (200, 150, 250)
 """Characters of the passages, pass by pass."""
 HEADERS = 600
 """Made-up headers in a pass."""
+EVERYDAYS = 2400
+"""Windows in a pass that ask a passage one of the everyday questions."""
+EVERYDAY = (Path(__file__).parent / "everyday.txt").read_text("utf-8").split("\n")[:-1]
+"""Questions that people ask of a chatbot and that no document here answers."""
 MAX_QUESTION = 80
 MAX_HEADING = 40
 
@@ -379,6 +383,7 @@ class Material:
             if not any(answer in passage.text for answer in question.answers):
                 out.append(self._make(question, passage.heading, passage.text))
         out += [self._headed(rng) for _ in range(round(HEADERS * self._share))]
+        out += [self._everyday(rng) for _ in range(round(EVERYDAYS * self._share))]
         return [each for each in out if each is not None]
 
     def _some(self, asked: Sequence[Asked], rng: random.Random) -> Sequence[Asked]:
@@ -389,6 +394,14 @@ class Material:
         made = made_header(rng)
         body = rng.choice(self._earlier)[0].document[: rng.randint(0, 150)]
         return window(self._vocabulary, made.question, "", made.text + body, made.place)
+
+    def _everyday(self, rng: random.Random) -> Window | None:
+        """Ask a passage, a made-up header before half of them, what it does not answer."""
+        passage = rng.choice(passages(rng.choice(self._earlier)[0].document))
+        header = made_header(rng).text if rng.random() < 0.5 else ""
+        asked = reworded(rng.choice(EVERYDAY), rng)
+        heading = "" if header else passage.heading
+        return window(self._vocabulary, asked, heading, header + passage.text)
 
     def _make(
         self, question: Question, heading: str, text: str, answer: tuple[int, int] | None = None
