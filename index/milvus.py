@@ -54,7 +54,7 @@ from index.preparation import (
     prepare,
 )
 from index.stored_library import Candidates, StoredLibrary, best_cosine, check_maker
-from index.words import tokens
+from index.words import certain_tokens, tokens
 
 T = TypeVar("T")
 
@@ -166,7 +166,7 @@ class MilvusLibrary(StoredLibrary):
 
     def passage_counts(self, words: Sequence[str]) -> list[int]:
         """Return for each word how many passages hold it."""
-        needed = [sorted(set(digits(tokens(word)))) for word in words]
+        needed = [digits(certain_tokens(word)) for word in words]
         filters = [" and ".join(f"text_match(words, '{each}')" for each in all_) for all_ in needed]
         return self._read(
             lambda made: [

@@ -19,7 +19,8 @@ import tantivy
 from index.errors import LibraryBusy, LibraryCorrupt, LibraryError
 from index.fold import fold
 
-_HAN_RUN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]{2,}")
+_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+_HAN_RUN = re.compile(f"{_HAN.pattern}{{2,}}")
 
 _TOKENIZER = "blanks"
 _HEAP_BYTES = 64_000_000
@@ -51,8 +52,23 @@ def tokens(text: str) -> list[str]:
     each token once 0.776 and 0.823, words alone 0.785 and 0.821).
     """
     folded = fold(text).text
-    pairs = (first + second for run in _HAN_RUN.findall(folded) for first, second in pairwise(run))
-    return [*_words(folded), *pairs]
+    return [*_words(folded), *_pairs(folded)]
+
+
+def certain_tokens(word: str) -> list[str]:
+    """Return the tokens of every text that holds a word, however the word is cut there.
+
+    Where it has pairs of Han characters these are certain, and its words of other scripts.
+    """
+    folded = fold(word).text
+    pairs = list(_pairs(folded))
+    others = [each for each in _words(folded) if not (pairs and _HAN.search(each))]
+    return sorted({*pairs, *others})
+
+
+def _pairs(folded: str) -> Iterator[str]:
+    for run in _HAN_RUN.findall(folded):
+        yield from (first + second for first, second in pairwise(run))
 
 
 def tagged(text: str) -> list[Word]:
@@ -205,7 +221,7 @@ class WordIndex:
 
     def passage_count(self, word: str) -> int:
         """Return how many passages hold a word, by its characters however they are cut there."""
-        needed = set(tokens(word))
+        needed = certain_tokens(word)
         if not needed:
             return 0
         query = tantivy.Query.boolean_query(

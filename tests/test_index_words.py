@@ -107,6 +107,14 @@ def test_passages_are_counted_by_characters_not_by_cut(index: WordIndex) -> None
     assert counts == [2, 1, 1, 0, 0]
 
 
+def test_a_part_of_a_word_is_counted_where_the_whole_word_stands(tmp_path: Path) -> None:
+    with WordIndex(tmp_path) as index:
+        index.add([(1, 1, "全家福880元一套，含LED相框"), (2, 1, "幼儿园园长")])
+        index.commit(1)
+        words = ("家福", "儿园", "全家福", "LED相框", "幼儿", "家", "TV相框")
+        assert [index.passage_count(word) for word in words] == [1, 1, 1, 1, 1, 0, 0]
+
+
 def test_removed_passages_are_gone_and_not_counted(index: WordIndex) -> None:
     index.remove([2, 99])
     assert keys(index, "海关") == [2]  # not before the commit
