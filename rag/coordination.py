@@ -28,6 +28,19 @@ def coordinations(tokens: Sequence[Token]) -> tuple[Group, ...]:
     return tuple(tuple(group) for group in groups if len(group) > 1)
 
 
+def pairs(tokens: Sequence[Token], groups: Sequence[Group]) -> list[Group]:
+    """Find two items joined by 和 alone, outside of the runs found: "甲和乙"."""
+    taken = {k for group in groups for k in range(group[0][0], group[-1][1] + 1)}
+    found: list[Group] = []
+    for k in range(1, len(tokens) - 1):
+        if tokens[k].text in AND and not {k - 1, k + 1} & taken:
+            first = (_item_start(tokens, k - 1), k - 1)
+            last = (k + 1, _item_end(tokens, k + 1, [first]))
+            if tokens[k - 1].text not in STRONG_END and tokens[k + 1].text not in STRONG_END:
+                found.append((first, last))
+    return found
+
+
 def _quoted_runs(tokens: Sequence[Token]) -> list[list[Item]]:
     runs: list[list[Item]] = [[]]
     opened = -1
@@ -113,12 +126,14 @@ def _item_end(tokens: Sequence[Token], start: int, items: Sequence[Item]) -> int
         depth += (token.text in OPENING) - (token.text in CLOSING)
         if begun == start < position and token.text in AND:
             begun = position
+        whole = last_tag in ("T", "Q") and tokens[position - 1].tag == last_tag
         if (position >= begun + longest and token.tag != "n") or (
             depth <= 0
             and position > start
             and (
                 token.text in STRONG_END
                 or token.text in ENUMERATION_END
+                or (whole and token.text not in AND)
                 or token.tag in ("u", "p")
                 or (
                     token.tag in ("v", "d", "a")

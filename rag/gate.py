@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from rag import figures, names, polarity
 from rag.facts import Evidence, Facts, Problem, facts_of
-from rag.lists import find_pairing
+from rag.lists import pairings
 from rag.rarity import rarity
 from rag.settings import Language
 from rag.spans import Parsed, parse
@@ -41,18 +41,15 @@ def _pairings(said: Facts, evidence: Evidence) -> Iterator[Problem]:
     """Yield items that the evidence pairs with others, by "分别"."""
     for sentence in evidence.facts.source.split("\n"):
         parsed = parse(sentence)
-        pairing = find_pairing(parsed)
-        if pairing is None:
-            continue
-        left = [_item(parsed, item) for item in pairing.left]
-        right = [_item(parsed, item) for item in pairing.right]
-        for one, other in _paired(said, left, right):
-            if left.index(one) != right.index(other):
-                meant = right[left.index(one)]
-                yield (
-                    f"原文与“{one}”对应的是“{meant}”，不是“{other}”",
-                    f"the source pairs “{one}” with “{meant}”, not with “{other}”",
-                )
+        for pairing in pairings(parsed):
+            left, right = ([_item(parsed, item) for item in items] for items in pairing)
+            for one, other in _paired(said, left, right):
+                if left.index(one) != right.index(other):
+                    meant = right[left.index(one)]
+                    yield (
+                        f"原文与“{one}”对应的是“{meant}”，不是“{other}”",
+                        f"the source pairs “{one}” with “{meant}”, not with “{other}”",
+                    )
 
 
 def _item(parsed: Parsed, item: tuple[int, int]) -> str:

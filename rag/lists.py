@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import NamedTuple
 
 from index.fold import fold
-from rag.coordination import Item
+from rag.coordination import Group, Item, pairs
 from rag.reader import Span
 from rag.spans import Parsed, Probe, matched_characters
 from rag.tokens import AND, CLOSING, OPENING
@@ -30,12 +29,11 @@ class Listed(NamedTuple):
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Pairing:
+class Pairing(NamedTuple):
     """Two lists of one length that "分别" pairs item by item."""
 
-    left: tuple[Item, ...]
-    right: tuple[Item, ...]
+    left: Group
+    right: Group
 
 
 def whole_list(probe: Probe, span: Span) -> Listed:
@@ -136,41 +134,62 @@ def partner(probe: Probe, span: Span) -> str | None:
     Only where the span is in one of the lists: "甲、乙分别与丙、丁合作" answers with whom 乙
     works, not what else its sentence says.
     """
+    if probe.asked.several:
+        return None
     parsed = span.sentence.parsed
-    pairing = find_pairing(parsed)
-    if pairing is None or probe.asked.several:
-        return None
-    if not (_touches(span, pairing.left) or _touches(span, pairing.right)):
-        return None
     best, found = 0.5, None
-    for named, other in ((pairing.left, pairing.right), (pairing.right, pairing.left)):
-        for item, paired in zip(named, other, strict=True):
-            share = _named(probe, parsed, item)
-            if share > best:
-                best, found = share, item_text(parsed, paired)
+    for left, right in pairings(parsed):
+        if not (_touches(span, left) or _touches(span, right)):
+            continue
+        for named, other in ((left, right), (right, left)):
+            for item, paired in zip(named, other, strict=True):
+                share = _named(probe, parsed, item)
+                if share > best:
+                    best, found = share, item_text(parsed, paired)
     return found
 
 
-def _touches(span: Span, items: tuple[Item, ...]) -> bool:
+def _touches(span: Span, items: Group) -> bool:
     """Tell whether the span overlaps a list."""
     left, right = span.sentence.parsed.offsets(items[0][0], items[-1][1])
     base = span.sentence.sentence.start
     return base + left < span.end and span.start < base + right
 
 
-def find_pairing(parsed: Parsed) -> Pairing | None:
-    """Return two lists of one length with 分别 between them, the nearest one before it."""
-    for left in reversed(parsed.groups):
-        for right in parsed.groups:
-            between = range(left[-1][1] + 1, right[0][0])
-            if len(left) == len(right) and any(
-                parsed.tokens[k].text in ("分别", "各", "依次") for k in between
-            ):
-                return Pairing(left, right)
-    return None
+def pairings(parsed: Parsed) -> list[Pairing]:
+    """Return what each 分别 pairs: the list behind it with the nearest list as long before it.
+
+    What follows 分别 itself is no first list: in "甲、乙分别收入三元、四元，支出分别为一元、两元"
+    all amounts are those of 甲 and 乙.
+    """
+    each = [k for k in range(len(parsed.tokens)) if _pairs(parsed, k)]
+    if not each:
+        return []
+    groups = sorted((*parsed.groups, *pairs(parsed.tokens, parsed.groups)))
+    firsts = [group for group in groups if not any(0 < group[0][0] - k <= 2 for k in each)]
+    found: list[Pairing] = []
+    for k, following in zip(each, [*each[1:], len(parsed.tokens)], strict=True):
+        alike = (
+            Pairing(left, right)
+            for right in groups
+            for left in reversed(firsts)
+            if len(left) == len(right) and left[-1][1] < k < right[0][0] < following
+        )
+        found += islice(alike, 1)
+    return found
+
+
+def _pairs(parsed: Parsed, k: int) -> bool:
+    """Tell 分别, and 各 in front of what each does or has from that of 各部门."""
+    text = parsed.tokens[k].text
+    behind = parsed.tokens[k + 1 :][:1]
+    return text in ("分别", "依次") or (text == "各" and any(b.tag in ("v", "Q") for b in behind))
 
 
 def _named(probe: Probe, parsed: Parsed, item: Item) -> float:
-    """Return the share of an item's characters that the question says."""
-    start, end = parsed.tokens[item[0]].start, parsed.tokens[item[1]].end
-    return float(matched_characters(probe, parsed)[start:end].mean())
+    """Return the share of an item's characters that the question says, 0 for another figure."""
+    tokens = parsed.tokens[item[0] : item[1] + 1]
+    if any(token.tag in ("T", "Q") and token.text not in probe.asked.text for token in tokens):
+        return 0.0
+    matched = matched_characters(probe, parsed)
+    return float(matched[tokens[0].start : tokens[-1].end].mean())

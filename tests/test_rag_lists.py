@@ -7,7 +7,7 @@ from asking import PAIRS, TOWN, asked, span
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.lists import find_pairing, item_text, partner, whole_list
+from rag.lists import item_text, pairings, partner, whole_list
 from rag.spans import parse
 
 HOSPITALS = ["市人民医院", "市中医医院", "皖北康复医院"]
@@ -127,10 +127,47 @@ def test_the_ith_is_paired_with_the_ith(names: list[str], data: st.DataObject) -
     assert partner(asked(f"哪座城市支援{right[k]}？"), span(sentence, left[-1])) == left[k]
 
 
+COMPANIES = (
+    "上海公司和苏州公司的营业收入分别为3.2亿元和4.1亿元，上半年员工分别有520人和610人，"
+    "总经理分别是钱程与陆文涛。"
+)
+YEARS = "2022年、2023年营业收入分别为30.18亿元、34.45亿元，研发投入分别为1.52亿元、1.98亿元。"
+
+
+@pytest.mark.parametrize(
+    ("question", "sentence", "found", "expected"),
+    [
+        ("2023年研发投入是多少？", YEARS, "1.52亿元", "1.98亿元"),
+        ("2022年研发投入是多少？", YEARS, "1.98亿元", "1.52亿元"),
+        ("2023年营业收入是多少？", YEARS, "30.18亿元", "34.45亿元"),
+        ("哪一年研发投入1.98亿元？", YEARS, "2022年", "2023年"),
+        ("苏州公司有多少员工？", COMPANIES, "520人", "610人"),
+        ("上海公司营业收入多少？", COMPANIES, "4.1亿元", "3.2亿元"),
+        ("陆文涛是哪家公司的总经理？", COMPANIES, "上海公司", "苏州公司"),
+        (
+            "赵六得了几等奖？",
+            "张三、李四分别得一等奖、二等奖，王五、赵六分别得三等奖、优秀奖。",
+            "三等奖",
+            "优秀奖",
+        ),
+    ],
+)
+def test_each_list_behind_another_respectively_is_paired_with_the_names(
+    question: str, sentence: str, found: str, expected: str
+) -> None:
+    assert partner(asked(question), span(sentence, found)) == expected
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    ["会议由张三和李四主持，各部门和各街道汇报了工作和计划。", "张三和李四去了北京和上海。", TOWN],
+)
+def test_what_nothing_pairs_is_not_paired(sentence: str) -> None:
+    assert pairings(parse(sentence)) == []
+
+
 def test_the_pairing_is_that_of_the_two_lists() -> None:
     parsed = parse(PAIRS)
-    pairing = find_pairing(parsed)
-    assert pairing is not None
+    (pairing,) = pairings(parsed)
     assert [item_text(parsed, item) for item in pairing.left] == HOSPITALS
     assert [item_text(parsed, item) for item in pairing.right] == PARTNERS
-    assert find_pairing(parse(TOWN)) is None
