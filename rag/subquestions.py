@@ -21,6 +21,7 @@ from rag.question import analyse
 _NEAR = 30
 """How far behind 和 another question is looked for, in characters."""
 
+_QUESTION_MARKS = ("?", "？")
 _CLAUSE_ENDS = frozenset(",，;；?？。!！\n")
 _MARKS = _CLAUSE_ENDS | {"、"}
 _AND_ALSO = frozenset(("以及", "还有", "還有", "并且", "並且", "而且"))
@@ -43,7 +44,7 @@ _CHOOSES = re.compile(r"[前后後]者|[前后後最][一后後][个個座条條
 _EQUATES = re.compile(r"[又是叫为為]+$")
 _ELLIPSIS = re.compile(rf"呢[{re.escape(END_MARKS)}]*$")
 _RELATIVE = re.compile(
-    r"(?:同比|[环環]比|又|[约約])?(?:[增降涨漲跌减減升]|提高|下[滑降]|上升|占(?!地))"
+    r"(?:[为為](?:什[么麼]|何)[会會]?)?(?:同比|[环環]比|又|[约約])?(?:[增降涨漲跌减減升]|提高|下[滑降]|上升|占(?!地))"
 )
 """Predicates of the amount that was asked for before: 同比增长, 占总股本."""
 
@@ -90,7 +91,8 @@ def _cut(question: str) -> list[str]:
     asked = False
     for start, end in pairwise([0, *_borders(question), len(question)]):
         piece = question[start:end]
-        asks = _asks(piece)
+        alone = not pieces or pieces[-1].rstrip().endswith(_QUESTION_MARKS)
+        asks = _asks(piece) or (alone and _asks_why(piece))
         if pieces and not (asked and asks):
             # What asks nothing leads what follows, or ends what asks.
             pieces[-1] += piece
@@ -131,11 +133,16 @@ def _asks_first(text: str) -> bool:
 def _asks(text: str) -> bool:
     """Tell whether a text asks for a fact: it has a question word, or is such as 面积呢.
 
-    A reason is not asked for apart: "为什么要办，想达到什么目的" asks one thing.
+    A clause for a reason does not: "为什么要办，想达到什么目的" asks one thing.
     """
     asked = analyse(_ASKS_NOTHING.sub("", fold(text).text))
     has_gap = asked.gap_start < asked.gap_end
     return (has_gap and asked.kind != "why") or _names_only(text)
+
+
+def _asks_why(text: str) -> bool:
+    """Tell a question for a reason that is a sentence of its own: "为什么下降？"."""
+    return text.rstrip().endswith(_QUESTION_MARKS) and analyse(text).kind == "why"
 
 
 def _names_only(text: str) -> bool:
