@@ -463,7 +463,7 @@ class Chatbot:
         """Return the question's terms that no passage holds, none for other languages."""
         if not probed.asked.chinese:
             return ()
-        terms = [term for term, weight in probed.terms if weight > 0 and len(term) > 1]
+        terms = [term for term, weight in probed.terms if weight > 0 and _names_something(term)]
         parts = {term: _pairs(term) for term in terms}
         every = list(dict.fromkeys(part for term in terms for part in parts[term]))
         with clock.stage("check"):
@@ -591,6 +591,11 @@ def answer(
 def _chatbot(settings: Settings) -> Chatbot:
     library, notices = default_library(settings)
     return Chatbot(library, settings=settings, notices=notices)
+
+
+def _names_something(term: str) -> bool:
+    """Tell a term that a document could mention from a figure, a degree or one character."""
+    return len(term) > 1 and not term.isdecimal() and term[0] not in "最更较"
 
 
 def _pairs(term: str) -> list[str]:

@@ -25,7 +25,7 @@ def coordinations(tokens: Sequence[Token]) -> tuple[Group, ...]:
         if end == len(tokens) or tokens[end].text in STRONG_END:
             groups += _groups_of_clause(tokens, start, end)
             start = end + 1
-    return tuple(tuple(group) for group in groups if len(group) > 1)
+    return tuple(_evened(tokens, group) for group in groups if len(group) > 1)
 
 
 def pairs(tokens: Sequence[Token], groups: Sequence[Group]) -> list[Group]:
@@ -37,8 +37,17 @@ def pairs(tokens: Sequence[Token], groups: Sequence[Group]) -> list[Group]:
             first = (_item_start(tokens, k - 1), k - 1)
             last = (k + 1, _item_end(tokens, k + 1, [first]))
             if tokens[k - 1].text not in STRONG_END and tokens[k + 1].text not in STRONG_END:
-                found.append((first, last))
+                found.append(_evened(tokens, [first, last]))
     return found
+
+
+def _evened(tokens: Sequence[Token], items: Sequence[Item]) -> Group:
+    """Return a list, its first item without what stands before a figure: "贡献5元、3元"."""
+    (start, end), *others = items
+    figure = tokens[end].tag
+    if figure in ("Q", "T") and all(a == b and tokens[b].tag == figure for a, b in others):
+        start = end
+    return ((start, end), *others)
 
 
 def _quoted_runs(tokens: Sequence[Token]) -> list[list[Item]]:

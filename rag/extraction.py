@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from index.documents import Document
+from index.fold import fold
 from index.library import Library
 from index.passages import Sentence
 from rag.confidence import Calibration, confidence, signals
@@ -14,8 +16,18 @@ from rag.messages import Messages
 from rag.reader import Span
 from rag.retrieve import documents_of
 from rag.sentences import ScoredSentence
-from rag.spans import Probe
+from rag.spans import Probe, covered
 from rag.summary import about, summarise
+
+NAMED = 0.65
+"""The share of a topic, by weight, that the title of the document meant says."""
+
+_LABEL = re.compile(r"^(?:(?:答|回答|答复|A)\s*[:：]|[-*•])\s*")
+_RUN_IN = re.compile(
+    r"[（(]?(?:\d{1,2}|[一二三四五六七八九十]{1,3})[.．、)）]\s*[^,，;；:：]{1,20}[.。]"
+)
+_CHANGES = re.compile(r"(?:[涨升增降减跌]|提高|上调|下调)[高加长低少幅]?了?(?:多少|几)(?!倍|成)")
+_SINCE = re.compile(r"[由从從][^,，;；。由从從]*[为為至到]$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +95,14 @@ class Extraction:
     ) -> Found:
         """Return the answer of the best span, or a whole sentence where that is asked for."""
         sure = self._confidence(probed, sentences, spans)
-        if not spans:
-            return _whole(sentences[0], sure)
-        if probed.asked.kind == "yes-no":
-            return _whole(spans[0].sentence, sure)
-        found = _of_span(probed, spans[0], sure)
-        return found if len(found.claims) > 1 else self._with_others(found, probed, spans)
+        best = spans[0].sentence if spans else sentences[0]
+        if _asks(best) and (reply := self._following(best)):
+            return _of_sentences(best, [reply], sure)
+        if spans and probed.asked.kind != "yes-no":
+            found = _of_span(probed, spans[0], sure)
+            return found if len(found.claims) > 1 else self._with_others(found, probed, spans)
+        headed = self._following(best) if _is_run_in(best) else None
+        return _of_sentences(best, [best.sentence, *([headed] if headed else [])], sure)
 
     def summary(
         self, probed: Probe, sentences: Sequence[ScoredSentence], spans: Sequence[Span]
@@ -99,14 +113,31 @@ class Extraction:
         words cannot tell, and the calibrated confidence stands in.
         """
         document_id = sentences[0].hit.passage.document_id
+        named, said = self._named(probed, sentences)
         if not probed.asked.text:
             chosen, sure = summarise(self._library, document_id), 1.0
+        elif said >= NAMED:
+            document_id, chosen, sure = named, summarise(self._library, named), said
         else:
             chosen, sure = about(sentences), sentences[0].covered_nearby
             if not probed.asked.chinese:
                 sure = self._confidence(probed, sentences, spans)
         text = "".join(s.text for s in chosen)
         return Found(text, tuple((s.text, document_id, s) for s in chosen), sure)
+
+    def _named(self, probed: Probe, sentences: Sequence[ScoredSentence]) -> tuple[str, float]:
+        """Return the document found whose title says most of the topic, and how much."""
+        ids = dict.fromkeys(s.hit.passage.document_id for s in sentences)
+        titles = {d: document.title for d, document in documents_of(self._library, ids).items()}
+        said = {name: covered(probed, fold(title).text) for name, title in titles.items()}
+        return max(said.items(), key=lambda item: item[1])
+
+    def _following(self, sentence: ScoredSentence) -> Sentence | None:
+        """Return the sentence of the document behind one, None behind the last."""
+        document_id, end = sentence.hit.passage.document_id, sentence.sentence.end
+        passages = self._library.passages(document_id)
+        behind = (s for p in passages if p.end > end for s in p.sentences() if s.start >= end)
+        return next(behind, None)
 
     def _confidence(
         self, probed: Probe, sentences: Sequence[ScoredSentence], spans: Sequence[Span]
@@ -142,9 +173,26 @@ def _dated(span: Span, document: Document) -> str:
     return f"{span.text}（{published}）" if published else span.text
 
 
-def _whole(best: ScoredSentence, sure: float) -> Found:
-    sentence, document_id = best.sentence, best.hit.passage.document_id
-    return Found(sentence.text, ((sentence.text, document_id, sentence),), sure)
+def _asks(best: ScoredSentence) -> bool:
+    """Tell a question that the document answers behind it: it ends in ？ and begins a line."""
+    passage, sentence = best.hit.passage, best.sentence
+    ahead = passage.text[: sentence.start - passage.start].rstrip(" \t\u3000#*-")
+    return sentence.text.endswith(("?", "？")) and (not ahead or ahead.endswith("\n"))
+
+
+def _is_run_in(best: ScoredSentence) -> bool:
+    """Tell a numbered heading that its text goes on behind, in one line: "4. 游泳池改造。"."""
+    passage, sentence = best.hit.passage, best.sentence
+    behind = passage.text[sentence.end - passage.start :]
+    return bool(_RUN_IN.fullmatch(sentence.text)) and bool(behind) and not behind[0].isspace()
+
+
+def _of_sentences(best: ScoredSentence, said: Sequence[Sentence], sure: float) -> Found:
+    """Answer with whole sentences, without the "答：" or the bullet that the first begins with."""
+    texts = [_LABEL.sub("", said[0].text), *(s.text for s in said[1:])]
+    document_id = best.hit.passage.document_id
+    claims = tuple((text, document_id, s) for text, s in zip(texts, said, strict=True))
+    return Found("".join(texts), claims, sure)
 
 
 def _of_span(probed: Probe, span: Span, sure: float) -> Found:
@@ -153,7 +201,18 @@ def _of_span(probed: Probe, span: Span, sure: float) -> Found:
         items, text = whole_list(probed, span)
         items[-1] = text[text.rindex(items[-1]) :]  # the end of a list is claimed with its last
     else:
-        text = partner(probed, span) or span.text
+        text = partner(probed, span) or _change(probed, span) or span.text
         items = [text]
     claims = tuple((item, _document_id(span), span.sentence.sentence) for item in items)
     return Found(text, claims, sure)
+
+
+def _change(probed: Probe, span: Span) -> str | None:
+    """Return "由120元调整为150元" where a question asks by how much, None elsewhere.
+
+    Nothing is calculated: what the document says of the change is the answer.
+    """
+    sentence = span.sentence.sentence
+    ahead = sentence.text[: span.start - sentence.start]
+    since = _SINCE.search(ahead) if _CHANGES.search(probed.asked.text) else None
+    return sentence.text[since.start() : span.end - sentence.start] if since else None

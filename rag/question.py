@@ -111,11 +111,14 @@ _SUM_UP = re.compile(r"概括|概述|总结|摘要|归纳|梳理|整理|简要�
 _BRIEFLY = re.compile(r"用?(?:一|两|三|几|\d)(?:两|三|五)?[句段](?:话|文字)?")
 _GREETING = (
     r"(?:你好|您好|嗨|哈喽|哈啰|喂|早上好|上午好|下午好|晚上好|早安|晚安|在吗|谢谢|多谢|感谢"
-    r"|辛苦了|再见|拜拜|hi|hello|hey|thanks?|thank you|bye|good (?:morning|evening|afternoon))"
+    r"|辛苦了|再见|拜拜|[嗯哦噢哈呵嘿]+|好的?|好吧|行吧?|可以|是的?|对的?|知道了|明白了?|懂了|收到"
+    r"|没事了?|没有了|不用了|ok(?:ay)?|yes|no|hi|hello|hey|thanks?|thank you|bye"
+    r"|good (?:morning|evening|afternoon))"
 )
 _CAN = r"(?:可以|能够?|会)(?:做|干|帮我做?|回答|问)?你?(?:些|哪些)?"
 _META = re.compile(
     rf"^{_GREETING}(?:你|您|啊|呀|哦|了|们|there|you|[,.!?~\s])*$"
+    r"|^\W*[a-z\d]?\W*$"  # says nothing at all
     r"|^(?:谢谢|多谢|感谢|辛苦|thanks?|thank you)[^?哪谁何几]{0,12}$"
     r"|^(?:你好|您好|请问|hi|hello|[,.!?\s])*(?:你|您|这个系统|这里|本系统|you)?"
     rf"(?:(?:到底|究竟)?是谁|是{_WHAT}(?:东西|系统|机器人)?|叫{_WHAT}(?:名字)?"

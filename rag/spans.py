@@ -238,6 +238,12 @@ def coverage(probe: Probe, text: str) -> NDArray[np.float64]:
     return np.array([_share(term, text) for term, _ in probe.terms], dtype=np.float64)
 
 
+def covered(probe: Probe, text: str) -> float:
+    """Return the share of the question's terms, by weight, that folded `text` says, in [0, 1]."""
+    weights = np.array([weight for _, weight in probe.terms])
+    return float(coverage(probe, text) @ weights / (weights.sum() or 1.0))
+
+
 def _share(term: str, text: str) -> float:
     if term in text:
         return 1.0

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from index.fold import Folded
-from index.words import tagged
+from index.words import Word, tagged
 from rag.measures import DATE, QUANTITY
 
 OPENING, CLOSING = '“‘「『《〈(（【["', '”’」』》〉)）】]"'
@@ -21,6 +21,7 @@ COPULA = frozenset(
 )
 _RESPECTIVELY = re.compile("(?<=部)分别")
 """Cut as 部分 and 别 where 部 ends a name: "教育部、财政部分别"."""
+_GLUED = re.compile("..+[为任说称在是]")
 ENUMERATION_END = frozenset(("等", "等等", "分别", "依次"))
 AND = frozenset(["和", "与", "及", "以及", "暨", "或"])
 TAGS = tuple("n nr ns nt nz Q T v a d p c u r x f m o".split())
@@ -58,7 +59,7 @@ def tokenise(sentence: str, folded: Folded) -> list[Token]:
     fixed = _fixed_spans(text)
     tokens: list[Token] = []
     position = 0
-    words = [w for w in tagged(text) if w.text.strip()]
+    words = [part for w in tagged(text) if w.text.strip() for part in _unglued(w)]
     for start, end, tag in [*fixed, (len(text), len(text), "")]:
         for word in words:
             left, right = max(word.start, position), min(word.end, start)
@@ -72,6 +73,14 @@ def tokenise(sentence: str, folded: Folded) -> list[Token]:
         position = end
         words = [w for w in words if w.end > position]
     return tokens
+
+
+def _unglued(word: Word) -> list[Word]:
+    """Cut off the verb that the tagger leaves on a name: 赵文博任."""
+    if word.tag != "nr" or not _GLUED.fullmatch(word.text):
+        return [word]
+    name, cut = word.text[:-1], word.end - 1
+    return [Word(name, word.start, cut, "nr"), Word(word.text[-1], cut, word.end, "v")]
 
 
 def _fixed_spans(text: str) -> list[tuple[int, int, str]]:
