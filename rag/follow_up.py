@@ -17,7 +17,7 @@ from index.fold import fold
 from index.words import tagged
 from rag.ellipses import attribute_of, mentions, swaps
 from rag.exchange import END_MARKS, Exchange
-from rag.naming import named
+from rag.naming import named, sort_of
 from rag.pointers import COUNTING, pointer_in, resolved
 from rag.question import analyse
 from rag.records import AnswerRecord
@@ -113,6 +113,8 @@ def _complete(question: str, earlier: Sequence[Exchange]) -> Iterator[str]:
         yield from _of_ellipsis(_ELLIPSIS.sub("", body), earlier)
     elif pointer:
         yield from (_CALLED.sub(r"\1", each) for each in resolved(body, pointer, earlier))
+    elif _names_owner(body):
+        yield body
     elif _names_only(body):
         yield from swaps(body.rstrip(END_MARKS), last)
     else:
@@ -160,6 +162,15 @@ def _names_only(body: str) -> bool:
     if analyse(body).kind == "yes-no" or _has_gap(body):
         return False
     return not any(word.tag in ("v", "vd", "vi") or word.tag[0] in "prd" for word in tagged(body))
+
+
+def _names_owner(body: str) -> bool:
+    """Tell a question that begins with the name of whose attribute it asks: 青石县的人口有多少."""
+    first = next(iter(Exchange(body, "").phrases), None)
+    if first is None or first.start or not body.startswith("的", first.end):
+        return False
+    compound = len(first.words) > 1 and sort_of(first.text) in ("place", "organisation")
+    return (compound or named(first.text)) and len(body.rstrip(END_MARKS)) > first.end + 1
 
 
 def _is_bare(body: str) -> bool:

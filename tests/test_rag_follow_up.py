@@ -317,3 +317,11 @@ def test_any_conversation_resolves_to_a_question(question: str, history: list[Tu
 @given(SAID)
 def test_without_history_any_question_is_unchanged(question: str) -> None:
     assert readings(question, [])[0] == question
+
+
+@pytest.mark.parametrize(
+    "question", ["青石县的情况？", "青石县的公交车有多少辆？", "红枫合作社的公交车数量？"]
+)
+def test_a_question_that_names_whose_attribute_it_asks_has_no_other_reading(question: str) -> None:
+    history = [Turn("user", "白石公司的总经理是谁？"), Turn("assistant", "张三")]
+    assert readings(question, history) == (question,)
