@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 CANDIDATES = 50
-"""How many candidates of each list are fused. Source: measured on CMRC, see the README."""
+"""How many candidates of each list are fused. Source: measured on CMRC."""
 
 
 def fuse(
