@@ -39,7 +39,7 @@ def read_docx(path: Path) -> Extracted:
     try:
         document = docx.Document(str(path))
         return Extracted(usable("\n".join(_Word(document).lines())))
-    except (KeyError, ValueError, AttributeError, SyntaxError, zipfile.BadZipFile) as error:
+    except (KeyError, ValueError, SyntaxError, zipfile.BadZipFile) as error:
         raise damaged(path) from error
 
 
@@ -54,7 +54,7 @@ def read_pptx(path: Path) -> Extracted:
 
     try:
         slides = ["\n".join(_slide(slide)) for slide in pptx.Presentation(str(path)).slides]
-    except (KeyError, ValueError, AttributeError, SyntaxError, zipfile.BadZipFile) as error:
+    except (KeyError, ValueError, SyntaxError, zipfile.BadZipFile) as error:
         raise damaged(path) from error
     text, pages = "", list[int]()
     for slide in map(usable, slides):
@@ -114,9 +114,7 @@ class _Word:
 
     def __init__(self, document: Any) -> None:
         self._body = document.element.body
-        self._styles = {
-            style.style_id: (style.name or "", style.base_style) for style in document.styles
-        }
+        self._styles = {style.style_id: style.name or "" for style in document.styles}
         self._levels = {style.style_id: _level(style) for style in document.styles}
         self._notes = {
             (kind, number): text for kind in _NOTES for number, text in _notes(document.part, kind)
@@ -148,7 +146,7 @@ class _Word:
     def _paragraph(self, paragraph: Any) -> Iterator[str]:
         style = paragraph.find(f"{_W}pPr/{_W}pStyle")
         style_id = style.get(f"{_W}val") if style is not None else ""
-        if _CONTENTS.match(self._styles.get(style_id, ("", None))[0]):
+        if _CONTENTS.match(self._styles.get(style_id, "")):
             return
         outline = paragraph.find(f"{_W}pPr/{_W}outlineLvl")
         level = self._levels.get(style_id, 0)
