@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-from index.encodings import encoding_of
+from index.encodings import read_text
 from index.errors import DocumentError
 from index.extracted import Extracted, usable
 
@@ -50,9 +50,9 @@ def read_csv(path: Path) -> Extracted:
     """Return a line for each record of comma-separated values (or by tab or semicolon).
 
     Raises:
-        DocumentError: it is no table, or in no encoding that can be told.
+        DocumentError: it is no table, has too many rows, or is in no encoding that can be told.
     """
-    text = path.read_text(encoding_of(path))
+    text = read_text(path)
     try:
         dialect: type[csv.Dialect] = csv.Sniffer().sniff(text[:_SNIFFED_CHARS], delimiters=",\t;")
         dialect.doublequote = True

@@ -10,6 +10,7 @@ import zipfile
 from itertools import pairwise
 from pathlib import Path
 
+import docx
 import pypdfium2
 import pytest
 from letters import LetterEmbedder
@@ -198,6 +199,45 @@ def test_menus_and_banners_of_pages_are_left_out(tmp_path: Path) -> None:
         "utf-8",
     )
     assert only(path).text == "正文第一段有一个链接。"
+
+
+def test_text_that_a_script_would_show_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "a.html"
+    path.write_text('<div id=js_content style="visibility: hidden"><p>正文。</p></div>', "utf-8")
+    assert only(path).text == "正文。"
+
+
+def test_a_word_document_with_a_style_of_numbering_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.docx"
+    document = docx.Document()
+    document.add_heading("通知", 1)
+    document.add_paragraph("明天开会。")
+    document.save(str(path))
+    assert only(path).text == "# 通知\n明天开会。"
+
+
+def test_modules_in_the_current_folder_are_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("json", "docx", "csv"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(1)")
+    monkeypatch.chdir(tmp_path)
+    for paths in (None, "", f"{os.pathsep}/elsewhere"):
+        if paths is not None:
+            monkeypatch.setenv("PYTHONPATH", paths)
+        assert only(FILES / "工作报告.docx").text
+
+
+def test_modules_that_the_environment_names_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Find a parser that is installed where only PYTHONPATH tells."""
+    (tmp_path / "elsewhere.py").write_text(
+        "from index.extracted import Extracted\ndef read(path):\n    return Extracted('在别处')\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    found = extract(FILES / "通讯录.csv", Format("other", "elsewhere:read", "csv", ""))
+    assert found.text == "在别处"
 
 
 # Hostile and broken files
@@ -404,6 +444,18 @@ def test_a_file_that_takes_too_much_memory_is_given_up(tmp_path: Path) -> None:
     hungry.write_text("'x' * (4 << 30)")
     with pytest.raises(DocumentError, match="3 GB"):
         extract(hungry, Format("hungry", "runpy:run_path", "csv", ""))
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"), [("raise AttributeError", "AttributeError"), ("raise SystemExit(3)", "3")]
+)
+def test_a_reader_that_fails_is_not_said_to_go_beyond_a_limit(
+    code: str, reason: str, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken"
+    broken.write_text(code)
+    with pytest.raises(DocumentError, match=f"解析时出错（.*{reason}）"):
+        extract(broken, Format("broken", "runpy:run_path", "csv", ""))
 
 
 @pytest.mark.parametrize("suffix", [".pdf", ".docx", ".pptx", ".html"])
