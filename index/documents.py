@@ -66,11 +66,8 @@ class Document(Record):
                     f"{self.source} cannot be used: it holds the invalid character "
                     f"U+{ord(found.group()):04X}. Delete it, or check the file's encoding.",
                 )
-        if not any(map(_is_visible, self.text)):
-            raise DocumentError(
-                f"{self.source} 没有文字内容。请检查它是否为空。",
-                f"{self.source} has no text. Check whether it is empty.",
-            )
+        if not self.text.strip():
+            raise _textless(self.source)
 
 
 def read_documents(
@@ -91,7 +88,11 @@ def read_documents(
     """
     sources: dict[str, str] = {}
     for item in _read(path):
-        error = item if isinstance(item, DocumentError) else _collision(item, sources)
+        error = (
+            item
+            if isinstance(item, DocumentError)
+            else _invisible(item) or _collision(item, sources)
+        )
         if error is None and isinstance(item, Document):
             sources[item.id] = item.source
             yield item
@@ -101,8 +102,18 @@ def read_documents(
             raise error
 
 
-def _is_visible(char: str) -> bool:
-    return char.isprintable() and not char.isspace()
+def _textless(source: str) -> DocumentError:
+    return DocumentError(
+        f"{source} 没有文字内容。请检查它是否为空。",
+        f"{source} has no text. Check whether it is empty.",
+    )
+
+
+def _invisible(document: Document) -> DocumentError | None:
+    """Return the error of a text that holds no more than blanks and, say, zero-width spaces."""
+    if any(char.isprintable() and not char.isspace() for char in document.text):
+        return None
+    return _textless(document.source)
 
 
 def _collision(document: Document, sources: Mapping[str, str]) -> DocumentError | None:

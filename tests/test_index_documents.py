@@ -185,9 +185,7 @@ def test_records_in_a_language_that_is_not_chinese_are_not_misread(tmp_path: Pat
 
 @pytest.mark.parametrize("damage", [b"x", b"\x00\xd8"])
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
-def test_damaged_utf_16_is_told_by_every_format(
-    suffix: str, damage: bytes, tmp_path: Path
-) -> None:
+def test_damaged_utf_16_is_told_by_every_format(suffix: str, damage: bytes, tmp_path: Path) -> None:
     path = write(tmp_path / f"坏{suffix}", '{"text": "正文"}\n'.encode("utf-16") + damage)
     told = error_of(path)
     assert str(path) in told
