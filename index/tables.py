@@ -16,8 +16,8 @@ from index.extracted import Extracted, usable
 MAX_ROWS = 200_000
 """Rows that a file may have."""
 
-MAX_SPAN = 1_000
-"""Columns that a cell may span.
+MAX_SPANNED = 1_000
+"""Columns up to which cells span; HTML lets a cell span as many.
 
 Source: HTML, attributes common to td and th elements.
 """
@@ -162,13 +162,13 @@ def _grid(rows: Sequence[Sequence[Cell]], *, repeat: bool) -> list[list[str]]:
         for cell in row:
             while column in line:
                 column += 1
-            spanned = 1 if _is_banner(row) else min(cell.columns, MAX_SPAN)
-            for place in range(column, column + spanned):
+            end = 1 if _is_banner(row) else min(column + cell.columns, MAX_SPANNED)
+            for place in range(column, max(column + 1, end)):
                 text = cell.text if repeat or place == column else ""
                 line.setdefault(place, text)
                 if cell.rows > 1:
                     above[place] = (text, cell.rows - 1)
         # Pages let last cells span more columns than there are.
-        end = max((column for column, text in line.items() if text), default=-1) + 1
-        grid.append([line.get(column, "") for column in range(end)])
+        last = max((column for column, text in line.items() if text), default=-1)
+        grid.append([line.get(column, "") for column in range(last + 1)])
     return grid
