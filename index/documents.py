@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from index.archives import open_archive
 from index.datelines import iso_date, published, title_of
-from index.encodings import encoding_of
+from index.encodings import encoding_of_lines, misencoded, read_text
 from index.errors import DocumentError, PagesUnread
 from index.formats import FORMATS, Format, check_content, extract
 from index.ignored import Ignored
@@ -67,10 +67,7 @@ class Document(Record):
                     f"U+{ord(found.group()):04X}. Delete it, or check the file's encoding.",
                 )
         if not self.text.strip():
-            raise DocumentError(
-                f"{self.source} 没有文字内容。请检查它是否为空。",
-                f"{self.source} has no text. Check whether it is empty.",
-            )
+            raise _textless(self.source)
 
 
 def read_documents(
@@ -91,7 +88,11 @@ def read_documents(
     """
     sources: dict[str, str] = {}
     for item in _read(path):
-        error = item if isinstance(item, DocumentError) else _collision(item, sources)
+        error = (
+            item
+            if isinstance(item, DocumentError)
+            else _invisible(item) or _collision(item, sources)
+        )
         if error is None and isinstance(item, Document):
             sources[item.id] = item.source
             yield item
@@ -99,6 +100,20 @@ def read_documents(
             on_error(error)
         elif error and not isinstance(error, PagesUnread):
             raise error
+
+
+def _textless(source: str) -> DocumentError:
+    return DocumentError(
+        f"{source} 没有文字内容。请检查它是否为空。",
+        f"{source} has no text. Check whether it is empty.",
+    )
+
+
+def _invisible(document: Document) -> DocumentError | None:
+    """Return the error of a text that holds no more than blanks and, say, zero-width spaces."""
+    if any(char.isprintable() and not char.isspace() for char in document.text):
+        return None
+    return _textless(document.source)
 
 
 def _collision(document: Document, sources: Mapping[str, str]) -> DocumentError | None:
@@ -275,15 +290,7 @@ def _unreadable(path: Path, error: OSError) -> DocumentError:
 
 
 def _read_text(path: Path, document_id: str) -> Document:
-    encoding = encoding_of(path)
-    try:
-        text = path.read_text(encoding)
-    except UnicodeError as error:
-        raise DocumentError(
-            f"无法读取 {path}：内容与它的 {encoding} 文件头不符。请用文本编辑器另存为 UTF-8。",
-            f"{path} cannot be read: its content is not the {encoding} that its first bytes "
-            "promise. Save it as UTF-8 with a text editor.",
-        ) from error
+    text = read_text(path)
     stated = published(text)
     return Document(
         id=document_id,
@@ -295,23 +302,24 @@ def _read_text(path: Path, document_id: str) -> Document:
 
 
 def _read_records(path: Path, document_id: str) -> Iterator[Document | DocumentError]:
-    try:
-        encoding = encoding_of(path)
-    except DocumentError:
-        # One damaged line must not lose the others: it is found below, by its surrogates.
-        encoding = "utf-8"
+    encoding = encoding_of_lines(path)
     empty = True
-    with path.open(encoding=encoding, errors="surrogateescape") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            empty = False
-            try:
-                yield _record(line, f"{path}#{number}", f"{document_id}#{number}")
-            except DocumentError as error:
-                yield DocumentError(
-                    f"{path} 第 {number} 行：{error}", f"{path}, line {number}: {error.english}"
-                )
+    # A damaged line is found by its surrogates; a lost byte of UTF-16 damages all lines after it.
+    errors = "strict" if encoding == "utf-16" else "surrogateescape"
+    with path.open(encoding=encoding, errors=errors) as lines:
+        try:
+            for number, line in enumerate(lines, start=1):
+                if not line.strip():
+                    continue
+                empty = False
+                try:
+                    yield _record(line, f"{path}#{number}", f"{document_id}#{number}")
+                except DocumentError as error:
+                    yield DocumentError(
+                        f"{path} 第 {number} 行：{error}", f"{path}, line {number}: {error.english}"
+                    )
+        except UnicodeDecodeError as error:
+            raise misencoded(path, encoding) from error
     if empty:
         yield DocumentError(
             f"{path} 里没有记录。请检查它是否为空。",

@@ -28,6 +28,7 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_CHINESE = ("gb18030", "big5hkscs")
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 _HAN = re.compile(r"[\u3400-\u9fff]")
 
@@ -55,7 +56,7 @@ def encoding_of(path: Path) -> str:
         )
     if _sample(path, "utf-8") is not None:
         return "utf-8"
-    samples = ((name, _sample(path, name)) for name in ("gb18030", "big5hkscs"))
+    samples = ((name, _sample(path, name)) for name in _CHINESE)
     readings = [(plausibility(sample), name) for name, sample in samples if sample is not None]
     if not readings:
         raise DocumentError(
@@ -72,6 +73,57 @@ def encoding_of(path: Path) -> str:
             "be told. Save it as UTF-8 with a text editor.",
         )
     return name
+
+
+def encoding_of_lines(path: Path) -> str:
+    """Return the codec name that most lines of a file decode with.
+
+    That of the whole file where there is one, so that a damaged line does not lose the others.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    try:
+        return encoding_of(path)
+    except DocumentError:
+        pass
+    decoded, others, sample = 0, 0, b""
+    with path.open("rb") as lines:
+        for line in lines:
+            if line.isascii():
+                continue
+            try:
+                line.decode("utf-8")
+                decoded += 1
+            except UnicodeDecodeError:
+                others += 1
+                sample = (sample + line)[: 2 * _SAMPLE_CHARS]
+    readings = [(plausibility(sample.decode(name, "replace")), name) for name in _CHINESE]
+    best, name = max(readings)
+    return name if others > decoded and best >= _LEAST_PLAUSIBLE else "utf-8"
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file, its line endings made `\\n`.
+
+    Raises:
+        DocumentError: it is in no encoding that can be told, or damaged.
+        OSError: it cannot be read.
+    """
+    encoding = encoding_of(path)
+    try:
+        return path.read_text(encoding)
+    except UnicodeError as error:
+        raise misencoded(path, encoding) from error
+
+
+def misencoded(path: Path, encoding: str) -> DocumentError:
+    """Return the error of a file that is not what its byte-order mark promises."""
+    return DocumentError(
+        f"无法读取 {path}：内容与它的 {encoding} 文件头不符。请用文本编辑器另存为 UTF-8。",
+        f"{path} cannot be read: its content is not the {encoding} that its first bytes "
+        "promise. Save it as UTF-8 with a text editor.",
+    )
 
 
 def plausibility(text: str) -> float:

@@ -121,12 +121,14 @@ def extract(path: Path, kind: Format) -> Extracted:
         )
     if path.stat().st_size > MAX_FILE_BYTES:
         raise _beyond(path, f"{MAX_FILE_BYTES // 1_000_000} MB")
-    # Whatever is set for this process (a GPU, threads) is nothing to the other.
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    # Never the current folder, which an empty entry means too: a docx.py of the user's is no ours.
+    own = str(Path(__file__).parent.parent)
+    paths = [own, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     code = f"from index.formats import _serve; _serve({kind.function!r})"
     try:
         done = subprocess.run(
-            [sys.executable, "-c", code, str(path)],
+            [sys.executable, "-P", "-c", code, str(path)],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -137,7 +139,7 @@ def extract(path: Path, kind: Format) -> Extracted:
     except subprocess.TimeoutExpired as error:
         raise _beyond(path, f"{MAX_SECONDS} s") from error
     if done.returncode:
-        raise _beyond(path, f"{MAX_MEMORY_BYTES >> 30} GB")
+        raise _failed(path, f"exit {done.returncode}")
     told = json.loads(done.stdout)
     if "chinese" in told:
         raise DocumentError.from_dict(told)
@@ -149,6 +151,14 @@ def _beyond(path: Path, limit: str) -> DocumentError:
         f"无法读取 {path}：解析它超出了限度（{limit}），文件可能已损坏。请另存或拆分后再加入。",
         f"{path} cannot be read: reading it takes more than is allowed ({limit}); it may be "
         "damaged. Save it again, or split it.",
+    )
+
+
+def _failed(path: Path, reason: str) -> DocumentError:
+    return DocumentError(
+        f"无法读取 {path}：解析时出错（{reason}），文件可能已损坏。请重新下载或另存后再加入。",
+        f"{path} cannot be read: reading it failed ({reason}); it may be damaged. Fetch or save "
+        "it again.",
     )
 
 
@@ -165,6 +175,10 @@ def _serve(function: str) -> None:
         told: dict[str, Any] = asdict(found)
     except DocumentError as error:
         told = error.to_dict()
+    except MemoryError:
+        told = _beyond(path, f"{MAX_MEMORY_BYTES >> 30} GB").to_dict()
+    except Exception as error:  # noqa: BLE001 - what parsers raise at broken files has no end
+        told = _failed(path, type(error).__name__).to_dict()
     sys.stdout.write(json.dumps(told))
 
 

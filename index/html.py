@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import islice, takewhile
 from pathlib import Path
 
 import lxml.html
@@ -11,10 +12,16 @@ from lxml import etree  # type: ignore
 from index.encodings import encoding_of
 from index.errors import DocumentError
 from index.extracted import Extracted
-from index.tables import lines_of
+from index.tables import Cell, lines_of
 
 MAX_DEPTH = 200
 """Elements within one another; written pages have some tens."""
+
+_MAX_ROWSPAN = 65_534
+"""Rows that a cell of rowspan 0 may span, all that follow in its part of the table.
+
+Source: HTML, attributes common to td and th elements.
+"""
 
 _DROPPED = frozenset(
     """script style noscript template nav footer aside form button select input textarea iframe
@@ -31,7 +38,8 @@ _AROUND = re.compile(
     r"(?:\Z|[\s_-])",
     re.IGNORECASE,
 )
-_HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
+# Not "visibility: hidden": saved pages have it on their text, which a script would have shown.
+_HIDDEN = re.compile(r"display\s*:\s*none", re.IGNORECASE)
 _CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([\w-]+)""", re.IGNORECASE)
 _CHINESE = {"gb2312": "gb18030", "gbk": "gb18030", "big5": "big5hkscs"}
 _DATES = (
@@ -166,13 +174,28 @@ class _Lines:
         self._end()
         for caption in table.iterchildren("caption"):
             self._lines.append(" ".join(_plain(caption).split()))
-        rows = [row for row in table.iter("tr") if len(row)]
-        headed = bool(rows) and (
-            all(cell.tag == "th" for cell in rows[0].iterchildren("th", "td"))
-            or rows[0].getparent().tag == "thead"
-        )
-        cells = [[_plain(cell) for cell in row.iterchildren("th", "td")] for row in rows]
-        self._lines.extend(lines_of(cells, headed=headed))
+        rows = list(table.iter("tr"))
+        cells = (map(_cell, row.iterchildren("th", "td")) for row in rows)
+        head_rows = sum(1 for _ in takewhile(_is_head, rows))
+        self._lines.extend(lines_of(cells, head_rows=head_rows))
+
+
+def _cell(cell: etree._Element) -> Cell:
+    """Return a cell and what it spans; it spans no row of another part of its table."""
+    columns, rows = (_span(cell, name) for name in ("colspan", "rowspan"))
+    following = cell.getparent().itersiblings("tr")
+    left = 1 + sum(1 for _ in islice(following, (rows or _MAX_ROWSPAN) - 1))
+    return Cell(_plain(cell), max(columns, 1), left)
+
+
+def _span(cell: etree._Element, name: str) -> int:
+    found = re.match(r"\s*0*(\d{1,5})", cell.get(name, ""))
+    return int(found[1]) if found else 1
+
+
+def _is_head(row: etree._Element) -> bool:
+    cells = list(row.iterchildren("th", "td"))
+    return all(cell.tag == "th" for cell in cells) or row.getparent().tag == "thead"
 
 
 def _is_around(element: etree._Element, tag: str) -> bool:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import zipfile
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from index.errors import DocumentError
 from index.extracted import Extracted, usable
-from index.tables import lines_of
+from index.tables import Cell, lines_of
 
 MAX_UNPACKED_BYTES = 300_000_000
 MAX_PARTS = 20_000
@@ -39,7 +40,7 @@ def read_docx(path: Path) -> Extracted:
     try:
         document = docx.Document(str(path))
         return Extracted(usable("\n".join(_Word(document).lines())))
-    except (KeyError, ValueError, AttributeError, SyntaxError, zipfile.BadZipFile) as error:
+    except (KeyError, ValueError, SyntaxError, zipfile.BadZipFile) as error:
         raise damaged(path) from error
 
 
@@ -54,7 +55,7 @@ def read_pptx(path: Path) -> Extracted:
 
     try:
         slides = ["\n".join(_slide(slide)) for slide in pptx.Presentation(str(path)).slides]
-    except (KeyError, ValueError, AttributeError, SyntaxError, zipfile.BadZipFile) as error:
+    except (KeyError, ValueError, SyntaxError, zipfile.BadZipFile) as error:
         raise damaged(path) from error
     text, pages = "", list[int]()
     for slide in map(usable, slides):
@@ -114,9 +115,7 @@ class _Word:
 
     def __init__(self, document: Any) -> None:
         self._body = document.element.body
-        self._styles = {
-            style.style_id: (style.name or "", style.base_style) for style in document.styles
-        }
+        self._styles = {style.style_id: style.name or "" for style in document.styles}
         self._levels = {style.style_id: _level(style) for style in document.styles}
         self._notes = {
             (kind, number): text for kind in _NOTES for number, text in _notes(document.part, kind)
@@ -148,7 +147,7 @@ class _Word:
     def _paragraph(self, paragraph: Any) -> Iterator[str]:
         style = paragraph.find(f"{_W}pPr/{_W}pStyle")
         style_id = style.get(f"{_W}val") if style is not None else ""
-        if _CONTENTS.match(self._styles.get(style_id, ("", None))[0]):
+        if _CONTENTS.match(self._styles.get(style_id, "")):
             return
         outline = paragraph.find(f"{_W}pPr/{_W}outlineLvl")
         level = self._levels.get(style_id, 0)
@@ -184,15 +183,50 @@ class _Word:
 
     def _table(self, table: Any) -> Iterator[str]:
         rows = list(table.iterchildren(f"{_W}tr"))
-        headed = bool(rows) and rows[0].find(f"{_W}trPr/{_W}tblHeader") is not None
-        cells = [
-            [
-                " ".join(self._text(p) for p in cell.iter(f"{_W}p"))
-                for cell in row.iterchildren(f"{_W}tc")
-            ]
-            for row in rows
-        ]
-        yield from lines_of(cells, headed=headed)
+        heads = takewhile(lambda row: row.find(f"{_W}trPr/{_W}tblHeader") is not None, rows)
+        yield from lines_of(self._cells(rows), head_rows=len(list(heads)))
+
+    def _cells(self, rows: list[Any]) -> list[list[Cell]]:
+        """Return the cells of each row; one that goes on below is one cell of several rows."""
+        placed = [dict(_placed(row)) for row in rows]
+        part_of_above: set[tuple[int, int]] = set()
+        cells: list[list[Cell]] = []
+        for number, row in enumerate(placed):
+            before = _number(rows[number], f"{_W}trPr/{_W}gridBefore", default=0)
+            cells.append([Cell("", columns=before)] if before else [])
+            for column, cell in row.items():
+                if (number, column) in part_of_above:
+                    continue
+                end = number + 1
+                while end < len(rows) and _goes_on(placed[end].get(column)):
+                    part_of_above.add((end, column))
+                    end += 1
+                text = " ".join(self._text(p) for p in cell.iter(f"{_W}p"))
+                cells[-1].append(Cell(text, columns=_columns(cell), rows=end - number))
+        return cells
+
+
+def _placed(row: Any) -> Iterator[tuple[int, Any]]:
+    """Yield the cells of a row, each with the number of the column at which it begins."""
+    column = _number(row, f"{_W}trPr/{_W}gridBefore", default=0)
+    for cell in row.iterchildren(f"{_W}tc"):
+        yield column, cell
+        column += _columns(cell)
+
+
+def _columns(cell: Any) -> int:
+    return max(1, _number(cell, f"{_W}tcPr/{_W}gridSpan", default=1))
+
+
+def _number(element: Any, path: str, *, default: int) -> int:
+    found = element.find(path)
+    return default if found is None else int(found.get(f"{_W}val"))
+
+
+def _goes_on(cell: Any) -> bool:
+    """Tell whether a cell is part of that above it."""
+    merge = cell.find(f"{_W}tcPr/{_W}vMerge") if cell is not None else None
+    return merge is not None and merge.get(f"{_W}val") != "restart"
 
 
 def _level(style: Any) -> int:
@@ -244,8 +278,11 @@ def _shape(shape: Any) -> Iterator[str]:
         for inner in _in_reading_order(shape.shapes):
             yield from _shape(inner)
     elif getattr(shape, "has_table", False):
-        rows = [[cell.text for cell in row.cells] for row in shape.table.rows]
-        yield from lines_of(rows, headed=bool(shape.table.first_row))
+        rows = [
+            [Cell(c.text, c.span_width, c.span_height) for c in row.cells if not c.is_spanned]
+            for row in shape.table.rows
+        ]
+        yield from lines_of(rows, head_rows=int(shape.table.first_row))
     elif shape.has_text_frame:
         for paragraph in shape.text_frame.paragraphs:
             if text := " ".join(paragraph.text.split()):

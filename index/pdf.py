@@ -14,7 +14,7 @@ import pypdfium2.raw as pdfium
 
 from index.errors import DocumentError
 from index.extracted import Extracted, usable
-from index.tables import lines_of
+from index.tables import Cell, lines_of
 
 MAX_PAGES = 5_000
 MAX_CHARS_A_PAGE = 200_000
@@ -382,7 +382,7 @@ def _blocks(lines: Sequence[_Line]) -> Iterator[_Line | str]:
         while columns > 1 and end < len(lines) and len(lines[end].cells) == columns:
             end += 1
         if columns > 1 and (end - k) * columns >= 6 and end - k > 1:
-            yield from lines_of([line.cells for line in lines[k:end]], headed=True)
+            yield from lines_of((map(Cell, line.cells) for line in lines[k:end]), head_rows=1)
         else:
             yield from lines[k:end]
         k = end

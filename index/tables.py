@@ -4,55 +4,76 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice, takewhile, zip_longest
 from pathlib import Path
+from typing import NamedTuple
 
-from index.encodings import encoding_of
+from index.encodings import read_text
 from index.errors import DocumentError
 from index.extracted import Extracted, usable
 
 MAX_ROWS = 200_000
-"""Rows that are read of a table."""
+"""Rows that a file may have."""
+
+MAX_SPANNED = 1_000
+"""Columns up to which cells span; HTML lets a cell span as many.
+
+Source: HTML, attributes common to td and th elements.
+"""
 
 _BLANKS = re.compile(r"\s+")
-_FIGURE = re.compile(r"(?!(?:19|20)\d\d年?\Z)\d")
-"""What begins like a value; years head columns too."""
+_FIGURE = re.compile(r"(?!(?:19|20)\d\d(?:年\D*)?\Z)\d")
+"""What begins like a value; years ("2022", "2022年营收") head columns too."""
 
 _LONGEST_HEAD = 30
 _SNIFFED_CHARS = 20_000
 
 
-def lines_of(rows: Sequence[Sequence[str]], *, headed: bool = False) -> Iterator[str]:
+class Cell(NamedTuple):
+    """A cell of a table: its text, and how many columns and rows it spans."""
+
+    text: str
+    columns: int = 1
+    rows: int = 1
+
+
+def lines_of(table: Iterable[Iterable[Cell]], *, head_rows: int = 0) -> Iterator[str]:
     """Yield a line for each row of a table, its cells named by the heads of their columns.
 
-    Where the table does not say itself that it is `headed`, two columns are names and values,
-    and more have heads where the first row holds no figures. A line holds no sentence end of
-    ours, so that a row stays one sentence.
+    `head_rows` is how many rows the table says itself to be heads. Where it says none, two columns
+    are names and values, and more have heads where the first row holds no figures. A cell that
+    spans several columns or rows stands in each. A line holds no sentence end of ours, so that a
+    row stays one sentence.
     """
-    cleaned = [[_BLANKS.sub(" ", cell).strip() for cell in row] for row in rows]
-    cleaned = [row for row in cleaned if any(row)]
-    if not cleaned:
-        return
-    width = max(map(len, cleaned))
-    if len(cleaned) > 1 and width > 1 and (headed or width > 2) and _are_heads(cleaned[0], width):
-        heads = cleaned[0]
-        for row in cleaned[1:]:
-            named = zip(heads, row, strict=False)
-            yield "，".join(f"{head}：{cell}" if head else cell for head, cell in named if cell)
-        return
-    for row in cleaned:
-        filled = [cell for cell in row if cell]
-        yield ("：" if len(filled) == 2 and width == 2 else "，").join(filled)
+    rows = [[Cell(_BLANKS.sub(" ", text).strip(), *spans) for text, *spans in row] for row in table]
+    wide = max(map(len, rows), default=0) > 2
+    above = list(takewhile(lambda row: _is_caption(row, wide=wide), rows))
+    yield from (row[0].text for row in above if row and row[0].text)
+    rows = rows[len(above) :]
+    grid = _grid(rows, repeat=False)
+    width = max(map(len, grid), default=0)
+    heads, count = _heads(rows, head_rows - len(above), width)
+    if heads:
+        grid = _grid(rows, repeat=True)
+    for row, placed in islice(zip(rows, grid, strict=True), count, None):
+        filled = [text for text in placed if text]
+        if not any(cell.text for cell in row):
+            continue
+        if heads and not _is_banner(row):
+            named = zip(heads, placed, strict=False)
+            yield "，".join(f"{head}：{text}" if head else text for head, text in named if text)
+        else:
+            yield ("：" if len(filled) == 2 and width == 2 else "，").join(filled)
 
 
 def read_csv(path: Path) -> Extracted:
     """Return a line for each record of comma-separated values (or by tab or semicolon).
 
     Raises:
-        DocumentError: it is no table, or in no encoding that can be told.
+        DocumentError: it is no table, has too many rows, or is in no encoding that can be told.
     """
-    text = path.read_text(encoding_of(path))
+    text = read_text(path)
     try:
         dialect: type[csv.Dialect] = csv.Sniffer().sniff(text[:_SNIFFED_CHARS], delimiters=",\t;")
         dialect.doublequote = True
@@ -60,7 +81,14 @@ def read_csv(path: Path) -> Extracted:
         dialect = csv.excel
     rows = csv.reader(text.splitlines(keepends=True), dialect)
     try:
-        lines = lines_of(list(islice(rows, MAX_ROWS)), headed=True)
+        records = list(islice(filter(any, rows), MAX_ROWS + 1))
+        if len(records) > MAX_ROWS:
+            raise DocumentError(
+                f"无法读取 {path}：它超过 {MAX_ROWS:,} 行。请拆分成几个文件再加入。",
+                f"{path} cannot be read: it has more than {MAX_ROWS:,} rows. Split it into "
+                "several files.",
+            )
+        lines = lines_of((map(Cell, record) for record in records), head_rows=1)
         return Extracted(usable("\n".join(lines)), title=path.stem)
     except csv.Error as error:
         raise DocumentError(
@@ -70,12 +98,77 @@ def read_csv(path: Path) -> Extracted:
         ) from error
 
 
-def _are_heads(row: Sequence[str], width: int) -> bool:
-    """Tell the names of columns from values; the corner may be blank."""
-    return (
-        len(row) == width
-        and all(row[1:])
-        and len(set(row)) == width
-        and all(len(cell) <= _LONGEST_HEAD for cell in row)
-        and not any(map(_FIGURE.match, row))
-    )
+def _is_banner(row: Sequence[Cell]) -> bool:
+    """Tell a row that is one cell across the columns."""
+    return len(row) == 1 and row[0].columns > 1
+
+
+def _is_caption(row: Sequence[Cell], *, wide: bool) -> bool:
+    """Tell a row above the heads that names the whole table, or is blank."""
+    if any(cell.text for cell in row[1:]) or any(cell.rows > 1 for cell in row):
+        return False
+    return wide or _is_banner(row) or not any(cell.text for cell in row)
+
+
+def _heads(rows: Sequence[Sequence[Cell]], told: int, width: int) -> tuple[list[str], int]:
+    """Return the heads of the columns, and of how many rows they are made; none where unsure.
+
+    Some may be blank or alike only where the table says that they are heads: the first row of a
+    form, or of values, is none.
+    """
+    told = max(told, _grouped(rows[0]) if rows else 0)
+    told = sum(1 for _ in takewhile(lambda row: not _is_banner(row), rows[: max(told, 0)]))
+    count = told if 0 < told < len(rows) else 1
+    parts = _grid(rows[:count], repeat=told > 0)
+    columns = zip_longest(*parts, [""] * width, fillvalue="")
+    heads = [" ".join(dict.fromkeys(filter(None, column))) for column in columns]
+    own = len(set(filter(None, heads)))
+    if (
+        len(rows) > count
+        and width > (1 if told else 2)
+        and (own * 2 >= width if told else own == width - (not heads[0]))
+        and all(len(part) <= _LONGEST_HEAD for part in chain(*parts))
+        and not any(map(_FIGURE.match, chain(*parts)))
+    ):
+        return heads, count
+    return [], 0
+
+
+def _grouped(row: Sequence[Cell]) -> int:
+    """Return how many rows heads take where some stand over several columns, else 0.
+
+    Each of the others goes down as far as what stands below those does.
+    """
+    depth = max((cell.rows for cell in row), default=0)
+    over = [cell.columns > 1 for cell in row]
+    whole = all(cell.rows == depth or cell.columns > 1 for cell in row)
+    return depth if depth > 1 and any(over) and whole else 0
+
+
+def _grid(rows: Sequence[Sequence[Cell]], *, repeat: bool) -> list[list[str]]:
+    """Return the texts of rows by column, those of cells that span rows in each of them.
+
+    Those of cells that span columns stand in each where they `repeat`, else in the first.
+    """
+    grid: list[list[str]] = []
+    above: dict[int, tuple[str, int]] = {}
+    for row in rows:
+        if not above and all(cell.columns == cell.rows == 1 for cell in row):
+            grid.append([cell.text for cell in row])
+            continue
+        line = {column: text for column, (text, _) in above.items()}
+        above = {column: (text, left - 1) for column, (text, left) in above.items() if left > 1}
+        column = 0
+        for cell in row:
+            while column in line:
+                column += 1
+            end = 1 if _is_banner(row) else min(column + cell.columns, MAX_SPANNED)
+            for place in range(column, max(column + 1, end)):
+                text = cell.text if repeat or place == column else ""
+                line.setdefault(place, text)
+                if cell.rows > 1:
+                    above[place] = (text, cell.rows - 1)
+        # Pages let last cells span more columns than there are.
+        last = max((column for column, text in line.items() if text), default=-1)
+        grid.append([line.get(column, "") for column in range(last + 1)])
+    return grid

@@ -76,7 +76,8 @@ def test_a_relative_path_and_a_string_will_do(
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1))
 def test_only_line_endings_change(text: str) -> None:
     expected = text.replace("\r\n", "\n").replace("\r", "\n")
-    assume(text.strip() and not text.startswith("\ufeff"))
+    assume(any(char.isprintable() and not char.isspace() for char in text))
+    assume(not text.startswith("\ufeff"))
     with TemporaryDirectory() as folder:
         path = Path(folder) / "a.txt"
         for encoding in ("utf-8", "utf-8-sig", "utf-16"):
@@ -158,6 +159,39 @@ def test_one_line_in_another_encoding_does_not_lose_the_others(tmp_path: Path) -
     assert "第 2 行" in errors[0]
 
 
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("gb18030", "淮北海关获批成立，大大缩短通关时间"),
+        ("big5", "臺灣鐵路管理局的車站之一，位於臺北市中心"),
+    ],
+)
+def test_a_damaged_line_does_not_lose_those_of_a_chinese_encoding(
+    encoding: str, text: str, tmp_path: Path
+) -> None:
+    good = f'{{"text": "{text}"}}\n'.encode(encoding)
+    path = write(tmp_path / "a.jsonl", good + b'{"text": "\xff\xff"}\n' + good)
+    documents, errors = read(path)
+    assert [(d.id, d.text) for d in documents] == [("a.jsonl#1", text), ("a.jsonl#3", text)]
+    assert len(errors) == 1
+    assert "第 2 行" in errors[0]
+
+
+def test_records_in_a_language_that_is_not_chinese_are_not_misread(tmp_path: Path) -> None:
+    line = '{"text": "吾輩は猫である。名前はまだ無い。どこで生れたか見当がつかぬ。"}\n'
+    documents, errors = read(write(tmp_path / "a.jsonl", (line * 3).encode("shift_jis")))
+    assert (documents, len(errors)) == ([], 3)
+
+
+@pytest.mark.parametrize("damage", [b"x", b"\x00\xd8"])
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
+def test_damaged_utf_16_is_told_by_every_format(suffix: str, damage: bytes, tmp_path: Path) -> None:
+    path = write(tmp_path / f"坏{suffix}", '{"text": "正文"}\n'.encode("utf-16") + damage)
+    told = error_of(path)
+    assert str(path) in told
+    assert "文件头不符" in told
+
+
 def test_an_id_used_twice_is_refused_with_both_sources(tmp_path: Path) -> None:
     write(tmp_path / "d" / "a.jsonl", '{"text": "一", "id": "x"}\n')
     write(tmp_path / "d" / "b.jsonl", '{"text": "二", "id": "x"}\n{"text": "三"}\n')
@@ -175,6 +209,7 @@ def test_an_id_used_twice_is_refused_with_both_sources(tmp_path: Path) -> None:
         (b"", "是空文件"),
         (b" \n\t\n", "没有文字内容"),
         (b"\xef\xbb\xbf", "没有文字内容"),
+        ("\u200b\u2060\n\ufeff".encode(), "没有文字内容"),
         (b"\x89PNG\r\n\x1a\n\0\0", "不是文本文件"),
         ("有空字节\0的文本".encode(), "不是文本文件"),
         ("代理\ud800字符".encode("utf-8", "surrogatepass"), "不是文本文件"),

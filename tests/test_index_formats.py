@@ -9,10 +9,14 @@ import time
 import zipfile
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+import docx
+import pptx
 import pypdfium2
 import pytest
 from letters import LetterEmbedder
+from pptx.util import Emu
 
 from index import archives, formats, html, office, pdf
 from index.documents import Document, read_documents
@@ -20,7 +24,7 @@ from index.errors import DocumentError
 from index.formats import FORMATS, Format, extract
 from index.library import open_library
 from index.passages import split_document
-from index.tables import lines_of
+from index.tables import Cell, lines_of
 from rag.citations import cite, page_of
 
 FILES = Path(__file__).parent / "files"
@@ -169,12 +173,140 @@ def test_what_cannot_be_read_of_an_archive_is_named_and_the_rest_is_kept(tmp_pat
         ([["", "甲", "乙"], ["高", "1", ""]], ["高，甲：1"]),
         ([["姓名", "周敏"], ["电话", "123"]], ["姓名：周敏", "电话：123"]),
         ([["1", "2", "3"], ["4", "5", "6"]], ["1，2，3", "4，5，6"]),
+        ([["年份", "2022年营收", "2023"], ["甲", "1", "2"]], ["年份：甲，2022年营收：1，2023：2"]),
+        (
+            [["甲", "2022年5月", "3"], ["乙", "2023年6月", "4"]],
+            ["甲，2022年5月，3", "乙，2023年6月，4"],
+        ),
+        (
+            [["登记表", "", ""], ["姓名", "年龄", "电话"], ["周敏", "30", ""]],
+            ["登记表", "姓名：周敏，年龄：30"],
+        ),
+        ([["姓名", "", "性别"], ["籍贯", "清河", "学历"]], ["姓名，性别", "籍贯，清河，学历"]),
+        ([["是", "是", "否"], ["否", "是", "否"]], ["是，是，否", "否，是，否"]),
         ([["一 \n 行"], [""], []], ["一 行"]),
         ([], []),
     ],
 )
 def test_rows_become_lines_that_say_what_they_mean(rows: list[list[str]], lines: list[str]) -> None:
+    assert list(lines_of(map(Cell, row) for row in rows)) == lines
+
+
+SPANNING = {
+    "rows": (
+        [
+            [Cell("季度"), Cell("月份"), Cell("营收")],
+            [Cell("一季度", rows=2), Cell("1月"), Cell("5")],
+            [Cell("2月"), Cell("6")],
+            [Cell("合计", columns=2), Cell("11")],
+            [Cell("二季度", columns=3)],
+        ],
+        [
+            "季度：一季度，月份：1月，营收：5",
+            "季度：一季度，月份：2月，营收：6",
+            "季度：合计，月份：合计，营收：11",
+            "二季度",
+        ],
+    ),
+    "heads of two rows": (
+        [
+            [Cell("地区", rows=2), Cell("2022年", columns=2), Cell("2023年", columns=2)],
+            [Cell("营收"), Cell("利润"), Cell("营收"), Cell("利润")],
+            [Cell("清河县"), Cell("5"), Cell("3"), Cell("6"), Cell("4")],
+        ],
+        ["地区：清河县，2022年 营收：5，2022年 利润：3，2023年 营收：6，2023年 利润：4"],
+    ),
+    "a title above": (
+        [
+            [Cell("统计", columns=3)],
+            [Cell("乡镇"), Cell("户数"), Cell("人口")],
+            [Cell("甲"), Cell("1"), Cell("2")],
+        ],
+        ["统计", "乡镇：甲，户数：1，人口：2"],
+    ),
+    "a form": (
+        [
+            [Cell("项目"), Cell("采购", columns=3)],
+            [Cell("联系人"), Cell("周敏"), Cell("电话"), Cell("123")],
+        ],
+        ["项目，采购", "联系人，周敏，电话，123"],
+    ),
+    "more than there is": (
+        [
+            [Cell("甲"), Cell("乙"), Cell("丙")],
+            [Cell("1", rows=10**9), Cell("2", columns=10**9)],
+            [Cell("3"), Cell("4")],
+        ],
+        ["甲：1，乙：2，丙：2", "甲：1，乙：3，丙：4"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SPANNING)
+def test_cells_that_span_stand_in_each_row_and_column(case: str) -> None:
+    rows, lines = SPANNING[case]
     assert list(lines_of(rows)) == lines
+
+
+def test_spans_are_read_from_pages(tmp_path: Path) -> None:
+    path = tmp_path / "a.html"
+    path.write_text(
+        "<table><thead><tr><th rowspan=9>季度<th>月份<th>营收<th>利润</thead>"
+        "<tbody><tr><td rowspan=0>一季度<td>1月<td colspan=99999999999>5"
+        "<tr><td>2月<td colspan=x>6<td>7<tr></tr></tbody>"
+        "<tbody><tr><td rowspan=100000000>二季度<td colspan=0>4月<td>8<td>9</table>",
+        "utf-8",
+    )
+    assert only(path).text.splitlines() == [
+        "季度：一季度，月份：1月，营收：5，利润：5",
+        "季度：一季度，月份：2月，营收：6，利润：7",
+        "季度：二季度，月份：4月，营收：8，利润：9",
+    ]
+
+
+MERGED = [
+    ["地区", "2022年", "2022年"],
+    ["地区", "营收", "利润"],
+    ["清河县", "5", "3"],
+    ["合计", "合计", "3"],
+]
+MERGES = [((0, 0), (1, 0)), ((0, 1), (0, 2)), ((3, 0), (3, 1))]
+MERGED_LINES = [
+    "地区：清河县，2022年 营收：5，2022年 利润：3",
+    "地区：合计，2022年 营收：合计，2022年 利润：3",
+]
+
+
+def test_merged_cells_of_word_and_slides_stand_in_each_row_and_column(tmp_path: Path) -> None:
+    document, slides = docx.Document(), pptx.Presentation()
+    slide = slides.slides.add_slide(slides.slide_layouts[6])
+    shape: Any = slide.shapes.add_table(4, 3, Emu(0), Emu(0), Emu(9_000_000), Emu(4_000_000))
+    for table in (document.add_table(4, 3), shape.table):
+        for start, end in MERGES:
+            table.cell(*start).merge(table.cell(*end))
+        for row, texts in enumerate(MERGED):
+            for column, text in enumerate(texts):
+                table.cell(row, column).text = text
+    for path, made in ((tmp_path / "a.docx", document), (tmp_path / "a.pptx", slides)):
+        made.save(str(path))
+        assert only(path).text.splitlines() == MERGED_LINES
+
+
+def test_heads_of_comma_separated_values_may_be_blank_or_alike(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    for content, lines in (
+        ("姓名,部门,部门,电话\n周敏,甲,乙,1", ["姓名：周敏，部门：甲，部门：乙，电话：1"]),
+        ("\n编号,,金额\n1,路,5", ["编号：1，路，金额：5"]),
+        ("姓名,电话\n周敏,1,\n", ["姓名：周敏，电话：1"]),
+    ):
+        path.write_text(content, "utf-8")
+        assert only(path).text.splitlines() == lines
+
+
+def test_rows_beyond_the_limit_are_not_left_out_silently(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("编号,名\n" + "1,甲\n" * 200_000, "utf-8")
+    assert "超过 200,000 行" in error_of(path)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "gb18030", "big5"])
@@ -198,6 +330,45 @@ def test_menus_and_banners_of_pages_are_left_out(tmp_path: Path) -> None:
         "utf-8",
     )
     assert only(path).text == "正文第一段有一个链接。"
+
+
+def test_text_that_a_script_would_show_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "a.html"
+    path.write_text('<div id=js_content style="visibility: hidden"><p>正文。</p></div>', "utf-8")
+    assert only(path).text == "正文。"
+
+
+def test_a_word_document_with_a_style_of_numbering_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.docx"
+    document = docx.Document()
+    document.add_heading("通知", 1)
+    document.add_paragraph("明天开会。")
+    document.save(str(path))
+    assert only(path).text == "# 通知\n明天开会。"
+
+
+def test_modules_in_the_current_folder_are_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("json", "docx", "csv"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(1)")
+    monkeypatch.chdir(tmp_path)
+    for paths in (None, "", f"{os.pathsep}/elsewhere"):
+        if paths is not None:
+            monkeypatch.setenv("PYTHONPATH", paths)
+        assert only(FILES / "工作报告.docx").text
+
+
+def test_modules_that_the_environment_names_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Find a parser that is installed where only PYTHONPATH tells."""
+    (tmp_path / "elsewhere.py").write_text(
+        "from index.extracted import Extracted\ndef read(path):\n    return Extracted('在别处')\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    found = extract(FILES / "通讯录.csv", Format("other", "elsewhere:read", "csv", ""))
+    assert found.text == "在别处"
 
 
 # Hostile and broken files
@@ -370,6 +541,15 @@ def test_an_html_page_nested_too_deep_is_refused(tmp_path: Path) -> None:
     assert "嵌套" in error or "限度" in error
 
 
+def test_spans_do_not_multiply(tmp_path: Path) -> None:
+    path = tmp_path / "a.html"
+    row = "<tr><td rowspan=65534 colspan=1000>甲<td>乙<td>丙"
+    path.write_text(f"<table>{row * 300}</table>", "utf-8")
+    begun = time.monotonic()
+    assert only(path).text.startswith("甲，乙，丙\n")
+    assert time.monotonic() - begun < 20
+
+
 def test_a_pdf_of_a_million_pages_is_refused(tmp_path: Path) -> None:
     kids = b"3 0 R " * 1000
     path = tmp_path / "a.pdf"
@@ -404,6 +584,18 @@ def test_a_file_that_takes_too_much_memory_is_given_up(tmp_path: Path) -> None:
     hungry.write_text("'x' * (4 << 30)")
     with pytest.raises(DocumentError, match="3 GB"):
         extract(hungry, Format("hungry", "runpy:run_path", "csv", ""))
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"), [("raise AttributeError", "AttributeError"), ("raise SystemExit(3)", "3")]
+)
+def test_a_reader_that_fails_is_not_said_to_go_beyond_a_limit(
+    code: str, reason: str, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken"
+    broken.write_text(code)
+    with pytest.raises(DocumentError, match=f"解析时出错（.*{reason}）"):
+        extract(broken, Format("broken", "runpy:run_path", "csv", ""))
 
 
 @pytest.mark.parametrize("suffix", [".pdf", ".docx", ".pptx", ".html"])
