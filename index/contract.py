@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.documents import Document
+from index.errors import DocumentError
 from index.passages import Passage
 from index.records import Record
 
@@ -82,8 +83,14 @@ class Library(Protocol):
     """A searchable store of documents."""
 
     def add(
-        self, documents: Iterable[Document], *, progress: Progress | None = None
-    ) -> AddReport: ...
+        self,
+        documents: Iterable[Document],
+        *,
+        progress: Progress | None = None,
+        on_error: Callable[[DocumentError], None] | None = None,
+    ) -> AddReport:
+        """Add documents; those whose id another source has go to `on_error`, if there is one."""
+        ...
 
     def remove(self, ids: Sequence[str]) -> int: ...
 

@@ -25,7 +25,8 @@ def copy_library(
     with (documents so far, documents to copy).
 
     Raises:
-        DocumentError: an id is taken by another source there; nothing is copied.
+        DocumentError: an id is taken there by another source for another content; nothing is
+            copied.
         LibraryMismatch: the other is of another embedder, and not empty; or one of the two is in
             another format.
         LibraryBusy: another process is writing to the other.

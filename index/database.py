@@ -426,6 +426,12 @@ class Writer:
             ),
         )
 
+    def move(self, document_id: str, source: str) -> None:
+        """Note from where a document comes now."""
+        self._connection.execute(
+            "UPDATE documents SET source = ? WHERE id = ?", (source, document_id)
+        )
+
     def remove(self, ids: Iterable[str]) -> None:
         """Remove documents by id; ids that are not there are no error."""
         for document_id in ids:

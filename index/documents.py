@@ -133,7 +133,7 @@ def _read(path: Path | str) -> Iterator[Document | DocumentError]:
             "路径为空。请给出一个文件或文件夹。", "The path is empty. Name a file or a folder."
         )
         return
-    root = Path(path).expanduser().absolute()
+    root = _absolute(Path(path).expanduser())
     try:
         if root.is_dir():
             yield from _read_folder(root)
@@ -150,6 +150,14 @@ def _read(path: Path | str) -> Iterator[Document | DocumentError]:
             )
     except OSError as error:
         yield _unreadable(root, error)
+
+
+def _absolute(path: Path) -> Path:
+    """Return a path by the one name that it has from anywhere; symbolic links stay in it."""
+    plain = os.path.abspath(path)
+    if ".." not in path.parts or os.path.realpath(plain) == (real := os.path.realpath(path)):
+        return Path(plain)
+    return Path(real)  # after a link, `..` is the parent of what it leads to
 
 
 def _read_folder(root: Path) -> Iterator[Document | DocumentError]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import overload
@@ -262,6 +262,12 @@ class DiskLibrary(StoredLibrary):
         finally:
             self._derived.save()
         return passages
+
+    def _move(self, sources: Mapping[str, str]) -> None:
+        with self._database.writing() as writer:
+            for document_id, source in sources.items():
+                writer.move(document_id, source)
+        self._follow(locked=True)
 
     def _candidates(
         self,

@@ -17,9 +17,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -37,6 +38,7 @@ from index.milvus_rows import (
     Head,
     blocks_of,
     digits,
+    first_row,
     head_of,
     key_of,
     one_of,
@@ -48,6 +50,7 @@ from index.milvus_rows import (
 )
 from index.passages import Passage
 from index.preparation import (
+    LOOK_UP_AT_ONCE,
     Prepared,
     committable,
     content_hash,
@@ -252,6 +255,19 @@ class MilvusLibrary(StoredLibrary):
     def _put(self, prepared: Iterable[Prepared]) -> int:
         return self._write(self.check(), prepared)
 
+    def _move(self, sources: Mapping[str, str]) -> None:
+        made = self.check()
+        ids = list(sources)
+        for start in range(0, len(ids), LOOK_UP_AT_ONCE):
+            keys = [key_of(each) for each in ids[start : start + LOOK_UP_AT_ONCE]]
+            rows = self._server.get(made.documents, keys, ["key", "head", "text"])
+            heads = [Head.from_json(row["head"]) for row in rows]
+            moved = [replace(head, source=sources[head.id]) for head in heads]
+            self._server.upsert(
+                made.documents,
+                [first_row(head, row["text"]) for head, row in zip(moved, rows, strict=True)],
+            )
+
     def _write(self, made: Settings, prepared: Iterable[Prepared]) -> int:
         passages = 0
         for batch in committable(prepared):
@@ -372,7 +388,8 @@ class MilvusLibrary(StoredLibrary):
             return self._text(made, document_id)  # replaced in this very moment
         try:
             written = "".join([found[0]["text"], *(texts[key] for key in keys)])
-            document = Document(**json.loads(written))
+            # The head tells from where it comes: it may have moved since the text was written.
+            document = Document(**json.loads(written) | {"source": head.source})
             if content_hash(document) != head.hash:
                 raise ValueError("another hash")
         except (DocumentError, KeyError, TypeError, ValueError) as error:

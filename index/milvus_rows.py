@@ -97,22 +97,28 @@ def head_of(prepared: Prepared, order: int) -> Head:
 
 def blocks_of(document: Document, head: Head) -> list[dict[str, Any]]:
     """Return the rows of a document's text, the first with its head."""
-    told = head.to_json()
-    if len(told.encode()) > LONGEST_VARCHAR:
-        raise DocumentError(
-            f"文档 {document.id[:100]} 的编号、标题与来源太长，Milvus 存不下。请缩短。",
-            f"The id, title and source of the document {document.id[:100]} are too long for "
-            "Milvus. Shorten them.",
-        )
     key = key_of(document.id)
     first, *others = _pieces(_written(document))
     return [
-        block_row(key, told, first, 0, document=key),
+        first_row(head, first),
         *(
             block_row(f"{head.version}-{n}", "", piece, n, document=key, version=head.version)
             for n, piece in enumerate(others, start=1)
         ),
     ]
+
+
+def first_row(head: Head, text: str) -> dict[str, Any]:
+    """Return the row of a document's head and of the first piece of its text."""
+    told = head.to_json()
+    if len(told.encode()) > LONGEST_VARCHAR:
+        raise DocumentError(
+            f"文档 {head.id[:100]} 的编号、标题与来源太长，Milvus 存不下。请缩短。",
+            f"The id, title and source of the document {head.id[:100]} are too long for "
+            "Milvus. Shorten them.",
+        )
+    key = key_of(head.id)
+    return block_row(key, told, text, 0, document=key)
 
 
 def block_row(

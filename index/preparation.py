@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
 from itertools import islice
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +26,8 @@ from index.references import index_text, resolved_text
 EMBED_AT_ONCE = 128
 COMMIT_EVERY_S = 2.0
 LOOK_UP_AT_ONCE = 1000
+
+_LINE = re.compile(r"#\d+$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,20 @@ class _Named(Protocol):
 N = TypeVar("N", bound=_Named)
 
 
+@dataclass(frozen=True, slots=True)
+class Changes(Generic[N]):
+    """What some documents change in a library.
+
+    `found` are to be stored, `updated` of them in the place of older ones; `unchanged` are there
+    as they are. Those of them that come from elsewhere now are `moved`: their sources, by id.
+    """
+
+    found: list[N]
+    updated: int
+    unchanged: int
+    moved: Mapping[str, str]
+
+
 def content_hash(document: Document) -> bytes:
     """Return a hash of all of a document that its passages and citations depend on."""
     parts = [document.id, document.title, document.text, as_json(document.meta)]
@@ -86,38 +104,40 @@ def changed(
     documents: Iterable[N],
     hash_of: Callable[[N], bytes],
     stored_rows: Callable[[Sequence[str]], Sequence[Listed]],
-) -> tuple[list[N], int, int]:
-    """Return the documents that are new or differ from what is stored.
+    on_error: Callable[[DocumentError], None] | None = None,
+) -> Changes[N]:
+    """Hold documents against what is stored.
 
-    With them, how many of them are stored already, and how many do not differ.
+    One whose id another source has for another content goes to `on_error`.
 
     Raises:
-        DocumentError: an id is taken by another source.
+        DocumentError: there is such a one, and no `on_error`.
     """
     found: dict[str, N] = {}
+    moved: dict[str, str] = {}
     stored: set[str] = set()
-    unchanged = 0
+    seen: dict[str, _Seen] = {}
     left = iter(documents)
     while page := list(islice(left, LOOK_UP_AT_ONCE)):
         rows = {row.id: row for row in stored_rows([document.id for document in page])}
         stored.update(rows)
         for document in page:
-            known = found.get(document.id) or rows.get(document.id)
-            if known and known.source != document.source:
-                raise DocumentError(
-                    f"文档编号 {document.id} 有两个来源：{known.source} 与 {document.source}。"
-                    "请给其中一个改名，或先用 wenju remove 移除旧的。",
-                    f"The document id {document.id} has two sources: {known.source} and "
-                    f"{document.source}. Rename one, or remove the old one with `wenju remove` "
-                    "first.",
-                )
+            this = _Seen(document.source, hash_of(document))
             row = rows.get(document.id)
-            if row and row.hash == hash_of(document):
-                unchanged += 1
-                found.pop(document.id, None)
-            else:
+            if taken := _taken(this, seen.get(document.id), row):
+                error = _two_sources(document, taken)
+                if not on_error:
+                    raise error
+                on_error(error)
+                continue
+            seen[document.id] = this
+            found.pop(document.id, None)
+            moved.pop(document.id, None)
+            if not row or row.hash != this.hash:
                 found[document.id] = document
-    return list(found.values()), len(stored & found.keys()), unchanged
+            elif row.source != this.source:
+                moved[document.id] = this.source
+    return Changes(list(found.values()), len(stored & found.keys()), len(seen) - len(found), moved)
 
 
 def prepare(
@@ -161,6 +181,39 @@ def unit(rows: NDArray[np.float16]) -> NDArray[np.float32]:
     """Return stored vectors `(n, d)` as unit vectors again, which rounding made them not quite."""
     wide = rows.astype(np.float32)
     return wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-12)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    source: str
+    hash: bytes
+
+
+def _taken(this: _Seen, before: _Seen | None, row: Listed | None) -> str | None:
+    """Return the source that has this one's id for another content already, or None.
+
+    Two records of one file are two documents, but one that was stored may have moved to another
+    line since.
+    """
+    known = before or row
+    if not known or known.hash == this.hash:
+        return None
+    place = _place if known is row else str
+    return None if place(known.source) == place(this.source) else known.source
+
+
+def _place(source: str) -> str:
+    """Return a source without the line of a record, and without `..`."""
+    return os.path.normpath(_LINE.sub("", source))
+
+
+def _two_sources(document: _Named, taken: str) -> DocumentError:
+    return DocumentError(
+        f"文档编号 {document.id} 有两个来源：{taken} 与 {document.source}，没有加入后一个。"
+        "请给其中一个改名，或先用 wenju remove 移除旧的。",
+        f"The document id {document.id} has two sources: {taken} and {document.source}. The "
+        "latter was not added: rename one, or remove the old one with `wenju remove` first.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

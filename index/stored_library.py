@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from index.contract import AddReport, DocumentInfo, Hit, LibraryInfo, Mode, Progress
 from index.documents import Document
 from index.embedder import DEFAULT_EMBEDDER, Embedder, readable
-from index.errors import LibraryCorrupt, LibraryError, LibraryMismatch
+from index.errors import DocumentError, LibraryCorrupt, LibraryError, LibraryMismatch
 from index.fusion import CANDIDATES, fuse
 from index.passages import Passage
-from index.preparation import Listed, Prepared, changed, content_hash, prepare, unit
+from index.preparation import Changes, Listed, Prepared, changed, content_hash, prepare, unit
 from index.references import index_text
 
 Key = Any
@@ -46,21 +46,28 @@ class StoredLibrary(ABC):
         self._asking = threading.Lock()
         self._questions: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
 
-    def add(self, documents: Iterable[Document], *, progress: Progress | None = None) -> AddReport:
+    def add(
+        self,
+        documents: Iterable[Document],
+        *,
+        progress: Progress | None = None,
+        on_error: Callable[[DocumentError], None] | None = None,
+    ) -> AddReport:
         """Add documents, replacing those whose content changed; unchanged ones cost nothing.
 
-        Work is committed every few seconds: an interruption keeps whole documents, and
-        adding the same again goes on from there.
+        A document whose id another source has for another content goes to `on_error` and the
+        rest is added. With the same content it is the same document, which has moved. Work is
+        committed every few seconds: an interruption keeps whole documents, and adding the same
+        again goes on from there.
 
         Raises:
-            DocumentError: an id is taken by another source; nothing is added.
+            DocumentError: there is such a document and no `on_error`; nothing is added.
             LibraryBusy: another process is writing, and the store has one writer at a time.
             LibraryError: the store cannot be written.
         """
         with self._writing():
-            found, updated, unchanged = changed(documents, content_hash, self._rows)
-            passages = self._put(prepare(found, self._embedder, progress))
-        return AddReport(len(found) - updated, updated, unchanged, passages)
+            changes = changed(documents, content_hash, self._rows, on_error)
+            return self._apply(changes, prepare(changes.found, self._embedder, progress))
 
     def copy(self, source: StoredLibrary, *, progress: Progress | None = None) -> AddReport:
         """Take over all documents of a library of the same embedder, without embedding again.
@@ -69,14 +76,14 @@ class StoredLibrary(ABC):
         goes on from there. `progress` is called with (documents so far, documents to copy).
 
         Raises:
-            DocumentError: an id is taken by another source here; nothing is copied.
+            DocumentError: an id is taken here by another source for another content; nothing is
+                copied.
             LibraryBusy: another process is writing, and the store has one writer at a time.
             LibraryError: one of the two cannot be read or written.
         """
         with self._writing():
-            found, updated, unchanged = changed(source._rows(), lambda row: row.hash, self._rows)
-            passages = self._put(source._stored(found, progress))
-        return AddReport(len(found) - updated, updated, unchanged, passages)
+            changes = changed(source._rows(), lambda row: row.hash, self._rows)
+            return self._apply(changes, source._stored(changes.found, progress))
 
     def search(
         self,
@@ -233,6 +240,10 @@ class StoredLibrary(ABC):
         """Store documents in the place of those with the same ids; return how many passages."""
 
     @abstractmethod
+    def _move(self, sources: Mapping[str, str]) -> None:
+        """Note from where documents come now, by id; nothing else of them changes."""
+
+    @abstractmethod
     def _candidates(
         self,
         question: str,
@@ -242,6 +253,13 @@ class StoredLibrary(ABC):
         exclude_documents: Sequence[str],
     ) -> Candidates:
         """Return the best `count` passages of each list; of that alone which the mode needs."""
+
+    def _apply(self, changes: Changes[Any], prepared: Iterable[Prepared]) -> AddReport:
+        if changes.moved:
+            self._move(changes.moved)
+        passages = self._put(prepared)
+        added = len(changes.found) - changes.updated
+        return AddReport(added, changes.updated, changes.unchanged, passages)
 
     def _stored(self, rows: Sequence[Listed], progress: Progress | None) -> Iterator[Prepared]:
         """Yield documents as they are stored, without those that were removed meanwhile."""

@@ -73,6 +73,24 @@ def test_a_relative_path_and_a_string_will_do(
     assert [d.source for d in read_documents("a.txt")] == [str(tmp_path / "文" / "a.txt")]
 
 
+def test_a_path_is_known_by_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write(tmp_path / "甲" / "文" / "a.txt", "甲")
+    write(tmp_path / "乙" / "文" / "a.txt", "乙")
+    (tmp_path / "链接").symlink_to(tmp_path / "甲" / "文")
+    monkeypatch.chdir(file.parent)
+
+    def known(path: Path | str) -> list[tuple[str, str]]:
+        return [(each.id, each.source) for each in read_documents(path)]
+
+    assert known(tmp_path / "乙" / ".." / "甲" / "文") == [("文/a.txt", str(file))]
+    assert known("../文") == [("文/a.txt", str(file))]
+    assert known("..") == [("甲/文/a.txt", str(file))]
+    assert known(tmp_path / "链接") == [("链接/a.txt", str(tmp_path / "链接" / "a.txt"))]
+    # As the system reads it: beside where the link leads to, not beside the link.
+    assert known(tmp_path / "链接" / ".." / "文") == [("文/a.txt", str(file))]
+    assert "找不到" in error_of("../无")
+
+
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1))
 def test_only_line_endings_change(text: str) -> None:
     expected = text.replace("\r\n", "\n").replace("\r", "\n")

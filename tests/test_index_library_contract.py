@@ -6,6 +6,7 @@ import shlex
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -205,6 +206,71 @@ def test_the_same_id_from_another_source_is_refused(library: StoredLibrary) -> N
     twins = [Document("x", "", "甲。", "a"), Document("x", "", "乙。", "b")]
     with pytest.raises(DocumentError, match="x 有两个来源：a 与 b"):
         library.add(twins)
+
+
+def test_an_id_of_another_source_is_told_and_the_rest_is_added(library: StoredLibrary) -> None:
+    errors: list[DocumentError] = []
+    batch = [
+        Document(RIVER.id, "", "另一个文件。", "/别处/river.txt"),
+        Document("x", "", "甲。", "a"),
+        Document("x", "", "乙。", "b"),
+        Document("new", "", "新的。", "s"),
+    ]
+    assert library.add(batch, on_error=errors.append) == AddReport(2, 0, 0, 2)
+    river, x = map(str, errors)
+    assert "/文档/river.txt 与 /别处/river.txt，没有加入后一个" in river
+    assert "wenju remove" in river
+    assert "x 有两个来源：a 与 b" in x
+    assert [library.document(name) for name in ("x", "new")] == [batch[1], batch[3]]
+    assert library.document(RIVER.id) == RIVER
+
+
+def test_the_same_content_from_elsewhere_has_moved(
+    location: Location, library: StoredLibrary, embedder: HashEmbedder
+) -> None:
+    long = Document("long", "", "长文" * 30_000, "/文档/long.txt")
+    library.add([long])
+    hits = library.search("河长制")
+    embedder.batches.clear()
+    moved = [replace(each, source=f"/搬到/{each.id}") for each in (RIVER, long)]
+    assert library.add([TOWN, *moved]) == AddReport(0, 0, 3, 0)
+    assert embedder.batches == []
+    with open_library(location, embedder, create=False) as again:
+        for each in (TOWN, RAIL, *moved):
+            assert again.document(each.id) == each
+        assert [(each.id, each.source) for each in again.documents()] == [
+            (TOWN.id, TOWN.source),
+            (RIVER.id, "/搬到/river.txt"),
+            (RAIL.id, RAIL.source),
+            ("long", "/搬到/long"),
+        ]
+    assert library.search("河长制") == hits
+    new = replace(moved[0], text="巢湖治理取得进展。")
+    assert library.add([new]) == AddReport(0, 1, 0, 1)
+    library.rebuild()
+    assert library.document(RIVER.id) == new
+    assert library.document("long") == moved[1]
+
+
+def test_a_record_is_the_same_on_another_line(library: StoredLibrary) -> None:
+    def record(name: str, text: str, line: int) -> Document:
+        return Document(name, "", text, f"/文档/r.jsonl#{line}")
+
+    library.add([record("k1", "甲。", 1), record("k2", "乙。", 2)])
+    now = [record("k0", "新的。", 1), record("k1", "甲。", 2), record("k2", "改了。", 3)]
+    assert library.add(now) == AddReport(1, 1, 1, 2)
+    assert [library.document(each.id) for each in now] == now
+    with pytest.raises(DocumentError, match="k3 有两个来源"):
+        library.add([record("k3", "甲。", 4), record("k3", "乙。", 5)])
+    with pytest.raises(DocumentError, match="k1 有两个来源"):
+        library.add([Document("k1", "", "另一条。", "/别处/r.jsonl#2")])
+
+
+def test_a_source_is_the_same_with_and_without_dots(library: StoredLibrary) -> None:
+    library.add([Document("x", "", "甲。", "/文档/子/../x.txt")])
+    plain = Document("x", "", "乙。", "/文档/x.txt")
+    assert library.add([plain]).updated == 1
+    assert library.document("x") == plain
 
 
 def test_the_same_document_twice_is_added_once(library: StoredLibrary) -> None:

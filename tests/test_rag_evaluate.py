@@ -87,7 +87,9 @@ class LineLibrary:
         passages = sum(len(self.passages(document)) for document in self.texts)
         return LibraryInfo("内存", len(self.texts), passages, "字符", 1, "Flat", 1, 0)
 
-    def add(self, documents: object, *, progress: object = None) -> AddReport:
+    def add(
+        self, documents: object, *, progress: object = None, on_error: object = None
+    ) -> AddReport:
         raise NotImplementedError
 
     def remove(self, ids: Sequence[str]) -> int:

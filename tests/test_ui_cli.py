@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from answers import ANSWER
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 from milvus_server import MilvusServer
 
 from index.embedder import DEFAULT_EMBEDDER
+from index.errors import LibraryError
 from index.library import LibraryInfo
 from rag.answer import Chatbot
 from rag.default_library import default_folder
@@ -337,6 +339,78 @@ def test_what_cannot_be_added_is_named_and_the_rest_is_added(
         assert named in captured.err
 
 
+def added(capsys: Captured, *paths: Path, status: int = ANSWERED) -> dict[str, Any]:
+    assert run(["add", *map(str, paths), "--json"]) == status
+    return json.loads(capsys.readouterr().out)
+
+
+def test_one_id_of_two_files_is_told_and_the_rest_is_added(
+    home: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    one, other = tmp_path / "甲" / "文档", tmp_path / "乙" / "文档"
+    for folder in (one, other):
+        folder.mkdir(parents=True)
+        (folder / "茶.txt").write_text(f"{folder.parent.name}乡种茶。", encoding="utf-8")
+    (other / "桥.txt").write_text("石桥建于清代。", encoding="utf-8")
+    report = added(capsys, one, other, status=FAILED)
+    assert (report["added"], len(report["errors"])) == (2, 1)
+    assert f"{one / '茶.txt'} 与 {other / '茶.txt'}，没有加入后一个" in report["errors"][0]
+    again = added(capsys, one, other, status=FAILED)
+    assert (again["unchanged"], again["errors"]) == (2, report["errors"])
+
+
+def test_a_folder_that_was_moved_is_added_as_before(
+    home: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    folder = tmp_path / "旧" / "文档"
+    folder.mkdir(parents=True)
+    (folder / "茶.txt").write_text("清河乡种茶。", encoding="utf-8")
+    added(capsys, folder)
+    (tmp_path / "旧").rename(tmp_path / "新")
+    folder = tmp_path / "新" / "文档"
+    (folder / "桥.txt").write_text("石桥建于清代。", encoding="utf-8")
+    (folder / "空.txt").write_text("", encoding="utf-8")
+    report = added(capsys, folder, status=FAILED)
+    assert (report["added"], report["updated"], report["unchanged"]) == (1, 0, 1)
+    (error,) = report["errors"]
+    assert "空.txt 是空文件" in error
+    run(["documents", "--json"])
+    sources = {each["id"]: each["source"] for each in json.loads(capsys.readouterr().out)}
+    assert sources["文档/茶.txt"] == str(folder / "茶.txt")
+    (folder / "空.txt").unlink()
+    (folder / "茶.txt").write_text("清河乡种茶三百亩。", encoding="utf-8")
+    assert added(capsys, folder / ".." / "文档")["updated"] == 1
+
+
+def test_records_may_be_put_before_others(home: Path, tmp_path: Path, capsys: Captured) -> None:
+    file = tmp_path / "r.jsonl"
+
+    def write(**texts: str) -> None:
+        lines = [json.dumps({"id": name, "text": text}) for name, text in texts.items()]
+        file.write_text("\n".join(lines), encoding="utf-8")
+
+    write(k1="清河乡种茶。", k2="石桥建于清代。")
+    added(capsys, file)
+    write(k0="果园结果。", k1="清河乡种茶。", k2="石桥建于明代。")
+    report = added(capsys, file)
+    assert (report["added"], report["updated"], report["unchanged"]) == (1, 1, 1)
+
+
+def test_what_could_not_be_read_is_told_where_adding_fails(
+    home: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object, **__: object) -> None:
+        raise LibraryError("磁盘已满。", "The disk is full.")
+
+    monkeypatch.setattr("index.library.DiskLibrary.add", failing)
+    (tmp_path / "空.txt").write_text("", encoding="utf-8")
+    (tmp_path / "茶.txt").write_text("清河乡种茶。", encoding="utf-8")
+    assert run(["add", str(tmp_path / "空.txt"), str(tmp_path / "茶.txt")]) == FAILED
+    empty, full = capsys.readouterr().err.splitlines()
+    assert "空.txt 是空文件" in empty
+    assert full == "磁盘已满。"
+
+
 def test_nothing_to_add_leaves_everything_alone(
     new_home: Path, tmp_path: Path, capsys: Captured
 ) -> None:
@@ -365,7 +439,7 @@ def test_many_unreadable_lines_do_not_flood_the_terminal(
     assert run(["add", str(file), "--json"]) == FAILED
     captured = capsys.readouterr()
     assert captured.err.count("\n") == 21
-    assert captured.err.endswith("另有 30 处读不了；--json 列出全部。\n")
+    assert captured.err.endswith("另有 30 处没有加入；--json 列出全部。\n")
     assert len(json.loads(captured.out)["errors"]) == 50
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import html
 from pathlib import Path
 
+import gradio as gr
 import pytest
 from asking import document, letter_library
 
-from ui import uploads
+from index.documents import Document
+from ui import library_bar, uploads
 from ui.uploads import MAX_FILES, read_uploads
 
 
@@ -37,6 +40,29 @@ def test_where_the_server_keeps_an_upload_is_not_remembered(tmp_path: Path) -> N
     with letter_library(tmp_path / "library") as library:
         (new,) = read_uploads(written(tmp_path, a="文字。"), library).new
     assert new.source == "upload/a.txt"
+
+
+def test_an_id_that_was_taken_meanwhile_is_told_and_the_rest_is_added(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with letter_library(tmp_path / "library") as library, gr.Blocks() as page:
+        library_bar.library_bar(library, may_change=True)
+        (add,) = (each.fn for each in page.fns.values() if each.name == "add")
+        assert add
+
+        def read(paths: list[str], _: object) -> uploads.Upload:
+            found = read_uploads(paths, library)
+            library.add([Document("a.txt", "", "别人的。", "/别处/a.txt")])
+            return found
+
+        monkeypatch.setattr(library_bar, "read_uploads", read)
+        report, *_ = add(written(tmp_path, a="甲。", b="乙。", empty=b""), ())
+        told = html.unescape(report).split("\n\n")
+        assert told[0] == "✓ 已加入：b.txt"
+        assert told[1].startswith("⚠ 文档编号 a.txt 有两个来源：/别处/a.txt 与 upload/a.txt")
+        assert told[2].startswith("⚠ empty.txt 是空文件")
+        assert library.document("b.txt").text == "乙。"
+        assert library.document("a.txt").text == "别人的。"
 
 
 def test_too_many_and_too_large_files_are_told(

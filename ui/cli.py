@@ -302,7 +302,7 @@ def add(
     dtype: DtypeOption = None,
     as_json: JsonFlag = False,
 ) -> int:
-    """Add what can be read, then tell the rest; 1 where something could not be read."""
+    """Add what can be added, then tell the rest; 1 where there is some."""
     if not all(path.strip() for path in paths):
         # An empty path would be read as the current folder.
         raise typer.BadParameter(say("路径是空的", "the path is empty"), param_hint="PATH")
@@ -312,7 +312,7 @@ def add(
     )
     found = chain.from_iterable(read_documents(path, on_error=errors.append) for path in paths)
     try:
-        report = _add(found, settings)
+        report = _add(found, settings, errors)
     except KeyboardInterrupt:
         tell(
             say(
@@ -321,7 +321,8 @@ def add(
             )
         )
         raise
-    _tell_unread(errors)
+    finally:
+        _tell_left_out(errors)
     if as_json:
         _print_json(asdict(report) | {"errors": [error_message(error) for error in errors]})
     else:
@@ -340,20 +341,20 @@ def _show_report(report: AddReport) -> None:
     )
 
 
-def _tell_unread(errors: Sequence[DocumentError]) -> None:
-    """Tell what could not be read, after all that could."""
+def _tell_left_out(errors: Sequence[DocumentError]) -> None:
+    """Tell what could not be read or added, after all that could."""
     for error in errors[:_SHOWN_ERRORS]:
         tell(error_message(error))
     if unshown := errors[_SHOWN_ERRORS:]:
         tell(
             say(
-                f"另有 {len(unshown)} 处读不了；--json 列出全部。",
-                f"{len(unshown)} more cannot be read; --json lists them all.",
+                f"另有 {len(unshown)} 处没有加入；--json 列出全部。",
+                f"{len(unshown)} more were not added; --json lists them all.",
             )
         )
 
 
-def _add(found: Iterator[Document], settings: Settings) -> AddReport:
+def _add(found: Iterator[Document], settings: Settings, errors: list[DocumentError]) -> AddReport:
     """Add documents as they are read; without a first one, no library is made for them."""
     found = counted(found)
     first = next(found, None)
@@ -361,7 +362,7 @@ def _add(found: Iterator[Document], settings: Settings) -> AddReport:
         return AddReport(0, 0, 0, 0)
     opened = library_of(settings, create=True, lasting=True)
     with opened, embedding_bar() as progress:
-        return opened.add(chain([first], found), progress=progress)
+        return opened.add(chain([first], found), progress=progress, on_error=errors.append)
 
 
 @app.command(cls=Command, help=say("列出资料库里的文档", "list the documents of the library"))

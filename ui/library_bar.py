@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,7 @@ def _uploading(library: Library, shelf: gr.HTML) -> None:
             found = Upload((), (), 0, (error_message(error),))
         for path in paths:  # they are in the library now, or not wanted
             Path(path).unlink(missing_ok=True)
-        problem = _add(library, found.new, progress)
+        added, problems = _add(library, found.new, progress)
         waiting = {document.id: document for document in (*pending, *found.taken)}
         taken_names = "、".join(waiting)
         question = say(
@@ -84,7 +84,7 @@ def _uploading(library: Library, shelf: gr.HTML) -> None:
             f"The library has {taken_names} with other content. Replace?",
         )
         return (
-            _report(found, problem),
+            _report(found, added, problems),
             tuple(waiting.values()),
             gr.Column(visible=bool(waiting)),
             escape(question),
@@ -92,8 +92,9 @@ def _uploading(library: Library, shelf: gr.HTML) -> None:
         )
 
     def put(documents: tuple[Document, ...], progress: gr.Progress = _PROGRESS) -> _Update:
-        if problem := _add(library, documents, progress):
-            return escape(problem), documents, gr.Column(visible=True), gr.skip(), _token()
+        _, problems = _add(library, documents, progress)
+        if problems:
+            return _warnings(problems), documents, gr.Column(visible=True), gr.skip(), _token()
         done = say(f"已替换 {len(documents)} 个文档。", f"{len(documents)} documents replaced.")
         return escape(done), (), gr.Column(visible=False), "", _token()
 
@@ -109,33 +110,41 @@ def _uploading(library: Library, shelf: gr.HTML) -> None:
     keep.click(lambda: ((), gr.Column(visible=False)), None, [taken, ask], api_visibility="private")
 
 
-def _add(library: Library, documents: tuple[Document, ...], progress: gr.Progress) -> str:
-    """Add documents and return what went wrong, to be told."""
+def _add(
+    library: Library, documents: tuple[Document, ...], progress: gr.Progress
+) -> tuple[list[str], list[str]]:
+    """Add documents; return the ids of those that are there now, and what went wrong."""
+    errors: list[IndexingError] = []
+    there: list[str] = []
 
     def show(done: int, total: int) -> None:
         progress((done, total), desc=say("正在建立索引", "Indexing"), unit=say("句", "sentences"))
 
     try:
         if documents:
-            library.add(documents, progress=show)
+            library.add(documents, progress=show, on_error=errors.append)
+            sources = {known.id: known.source for known in library.documents()}
+            there = [each.id for each in documents if sources.get(each.id) == each.source]
     except IndexingError as error:
-        return error_message(error)
-    return ""
+        errors.append(error)
+    return there, [error_message(error) for error in errors]
 
 
-def _report(found: Upload, problem: str) -> str:
+def _report(found: Upload, added: Sequence[str], problems: Sequence[str]) -> str:
     lines: list[str] = []
-    if problem:
-        lines.append(f"⚠ {escape(problem)}")
-    elif found.new:
-        names = "、".join(document.id for document in found.new)
+    if added:
+        names = "、".join(added)
         lines.append("✓ " + escape(say(f"已加入：{names}", f"Added: {names}")))
     if found.unchanged:
         lines.append(
             say(f"{found.unchanged} 个文档没有变化。", f"{found.unchanged} documents unchanged.")
         )
-    lines += [f"⚠ {escape(error)}" for error in found.errors]
-    return "\n\n".join(lines)
+    lines.append(_warnings([*problems, *found.errors]))
+    return "\n\n".join(filter(None, lines))
+
+
+def _warnings(problems: Sequence[str]) -> str:
+    return "\n\n".join(f"⚠ {escape(problem)}" for problem in problems)
 
 
 def _token() -> str:
