@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import replace
@@ -25,6 +25,7 @@ from index.library import DiskLibrary
 from rag.answer import MAX_QUESTION_CHARS, Answer, Chatbot
 from rag.citations import Claim
 from rag.follow_up import Turn
+from rag.prompt import Message as Prompt
 from rag.settings import Settings
 from ui.api import add_routes
 from ui.completions import CompletionRequest, Message, body, footnotes, readable
@@ -304,6 +305,38 @@ def test_an_answer_is_sent_as_it_grows_and_anew_after_a_fallback(library: DiskLi
             until(lambda count=count: len(sent) >= count)
         listening.result(30)
     assert sent[:5] == ["", "约", "100", "亿", "\n\n改\\*口"]
+
+
+class Writes:
+    """A language model that writes a text letter by letter."""
+
+    name = "writes"
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def stream(
+        self, messages: Sequence[Prompt], stop: Sequence[str] = ()
+    ) -> Generator[str, None, str]:
+        yield from self._text
+        return "stop"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "教育小镇**总投资约100亿元**[1]，由`江苏港利集团`投资[1]。计划**已落地**。",
+        "## 结论\n\n| 项目 | 投资 |\n|---|---|\n| 教育小镇 | 约100亿元 |\n\n见[报道](http://a/b)。",
+        "- **教育小镇**：约100亿元[1]\n- 集团：江苏港利集团 [1, 2]\n\n来源：[1] 报道",
+    ],
+)
+def test_whatever_markdown_a_model_writes_is_said_once(library: DiskLibrary, text: str) -> None:
+    with api(Chatbot(library, model=Writes(text))) as address:
+        whole = asked(address, user(QUESTION))
+        streamed = events(post(address, {"messages": [user(QUESTION)], "stream": True}).text)
+    said = "".join(event["choices"][0]["delta"].get("content", "") for event in streamed)
+    assert whole["wenju"]["mode"] == "llm"
+    assert said == whole["choices"][0]["message"]["content"]
 
 
 class Failing(Chatbot):
