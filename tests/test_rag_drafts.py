@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import pytest
 from hypothesis import example, given, settings
@@ -187,22 +188,123 @@ def test_what_is_found_of_a_beginning_is_found_of_the_whole(
         assert begun == found[: len(begun)]
 
 
+def shown(text: str) -> str:
+    """Return what is shown of a text that grows."""
+    found, rest = drafts(text, finished=False)
+    return "".join(draft.lead + draft.text for draft in found) + rest
+
+
+_MARKUP = st.lists(
+    st.sampled_from(
+        [
+            *"甲乙a1_*`[]()（）《》|#。：，.-“” \n",
+            "**",
+            "__",
+            "[1]",
+            "[来源：1]",
+            "【2†甲】",
+            "[甲](http://a/b)",
+            "《甲。乙》",
+            "\n## ",
+            "\n- ",
+            "\n1. ",
+            "\n| ",
+            "\n|---|",
+            "\n来源：",
+            "\n参考资料\n",
+            "\n[^1]: ",
+            "包括：\n",
+        ]
+    ),
+    max_size=24,
+)
+
+
+@given(_MARKUP.map("".join))
+@settings(max_examples=300)
+@example("投资100亿元[1]。位于淮北[2]。")
+@example("主要包括：\n- 甲公司[1]\n- 乙公司[2]")
+@example("1. 甲公司。[1]\n2. 乙公司。[2]")
+@example("It is A [1]. It is B [2].")
+@example("改造**危桥16座**[1]，`3.6亿元`，__乙__，[链接](http://a/b)。丙**丁。戊**己。")
+@example("## 结论\n\n甲。\n\n| 项目 | 数 |\n|---|---|\n| 甲 | 2 |\n\n## 参考资料\n[1] 报道")
+@example("甲。\n——乙。\n**来源**：报道\n[^1]: 报道\n来源不明。")
+@example("[甲？[[a")
+@example("甲《谁来？谁去？》乙（2025年）。数组[数]人，2**10，[1, 2, 3, 4, 5]。")
+def test_what_is_shown_of_a_text_that_grows_is_only_added_to(text: str) -> None:
+    steps = [shown(text[:end]) for end in range(len(text) + 1)] + [whole(text)]
+    for before, after in pairwise(steps):
+        assert after.startswith(before)
+
+
 @pytest.mark.parametrize(
-    "text",
+    ("text", "held"),
     [
-        "投资100亿元[1]。位于淮北[2]。",
-        "甲。\n乙。",
-        "主要包括：\n- 甲公司[1]\n- 乙公司[2]",
-        "1. 甲公司。[1]\n2. 乙公司。[2]",
-        "**投资**100亿元。[1]",
-        "It is A [1]. It is B [2].",
+        ("改造**危桥", ""),
+        ("改造**危桥16座**", ""),
+        ("甲*乙", ""),
+        ("共[数]人", ""),
+        ("（以下简称甲）", ""),
+        ("来源于财政", ""),
+        ("甲。\n来源于财政", ""),
+        ("甲`乙", ""),
+        ("改造[危桥", "危桥"),
+        ("甲。\n## 结论", "\n结论"),
+        ("甲。\n参考资", "\n参考资"),
+        ("甲。\n| 项目 | ", " |"),
+        ("共[数丙丁。戊", ""),
     ],
 )
-def test_what_is_shown_of_a_text_that_grows_is_only_added_to(text: str) -> None:
-    shown = ""
-    for end in range(1, len(text) + 1):
-        found, rest = drafts(text[:end], finished=False)
-        now = "".join(draft.lead + draft.text for draft in found) + rest
-        assert now.startswith(shown)
-        shown = now
-    assert whole(text).startswith(shown)
+def test_little_is_held_back(text: str, held: str) -> None:
+    assert len(shown(text)) >= len(re.sub(r"\*\*|`|#+ ", "", text)) - len(held) - 1
+
+
+def test_headings_lead_to_what_stands_below_them() -> None:
+    text = "# 概况\n## 1. 结论\n\n投资100亿元[1]。\n## 项目\n- 甲公司[2]\n## 其他"
+    assert drafts(text) == (
+        [
+            Draft("投资100亿元。", "概况\n结论\n", "投资100亿元。", (1,)),
+            Draft("甲公司", "\n项目\n", "项目甲公司", (2,)),
+        ],
+        "",
+    )
+    assert said("## 江苏港利集团") == [("江苏港利集团", ())]
+
+
+@pytest.mark.parametrize("heading", ["投资100亿元", "结论。", "甲公司[1]"])
+def test_a_heading_that_tells_something_is_a_claim(heading: str) -> None:
+    assert [text for text, _ in said(f"## {heading}\n乙。")] == [
+        heading.removesuffix("[1]"),
+        "乙。",
+    ]
+
+
+@pytest.mark.parametrize(
+    "sources",
+    [
+        "来源：[1] 报道",
+        "**来源**：《报道》",
+        "出处: 报道。",
+        "参考资料：\n1. 报道\n2. 通知",
+        "## 参考资料\n\n[1] 报道\n[2] 通知",
+        "Sources:\n- report",
+        "[^1]: 报道\n[^2]: 通知",
+    ],
+)
+def test_sources_that_the_model_lists_are_no_claims(sources: str) -> None:
+    assert whole(f"投资100亿元[1]。\n\n{sources}") == "投资100亿元。"
+
+
+def test_an_answer_that_tells_a_source_is_one() -> None:
+    assert whole("来源：财政拨款。") == "来源：财政拨款。"
+    assert whole("甲。\n来源于财政拨款。") == "甲。\n来源于财政拨款。"
+
+
+def test_markup_is_no_part_of_a_claim() -> None:
+    assert whole("改造[危桥](http://a/b)`16座`，丙**丁。戊**己。") == "改造危桥16座，丙丁。戊己。"
+    assert whole("2**10=1024，2 ** 3。") == "2**10=1024，2 ** 3。"
+
+
+def test_a_title_that_grows_ends_no_sentence() -> None:
+    assert drafts("《甲？乙", finished=False) == ([], "")
+    assert said("《甲？乙》是书。") == [("《甲？乙》是书。", ())]

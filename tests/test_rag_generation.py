@@ -99,6 +99,13 @@ def test_being_strict_the_answer_is_extracted(library: DiskLibrary) -> None:
     assert ask(library, Says(f"{FEES}。"), strict=True).mode == "llm"
 
 
+def test_being_strict_headings_and_listed_sources_are_no_claims(library: DiskLibrary) -> None:
+    said = f"## 结论\n\n**{FEES}**[1]。\n\n## 参考资料\n[1] 工作总结"
+    answer = ask(library, Says(*said), strict=True)
+    assert (answer.mode, answer.text) == ("llm", f"结论\n{FEES}。")
+    assert [claim.supported for claim in answer.claims] == [True]
+
+
 @pytest.mark.parametrize(
     "nonsense", ["淮北将新建一座核电站。", "好的。", "abc xyz", "企业开办时间压缩到几天？", ""]
 )

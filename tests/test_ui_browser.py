@@ -423,6 +423,19 @@ def test_all_citations_are_walked_through_by_their_numbers(page: Page, chatbot: 
     expect(pills.nth(1)).to_have_attribute("aria-current", "true")
 
 
+def test_a_citation_stands_with_the_sentence_before_it(page: Page) -> None:
+    ask(page, "这篇文章讲了什么？")
+    # A full-width 。 takes 1em, of which more than half is blank.
+    ahead, behind = page.locator(".wj-text .wj-sentence + .wj-cite").first.evaluate(
+        """link => {
+            const size = parseFloat(getComputedStyle(link.parentElement).fontSize)
+            const style = getComputedStyle(link)
+            return [parseFloat(style.marginLeft) / size, parseFloat(style.marginRight) / size]
+        }"""
+    )
+    assert behind >= ahead + 0.5
+
+
 def test_an_answer_is_copied_with_its_source(page: Page) -> None:
     ask(page, TOWN)
     page.get_by_role("button", name="复制回答与出处").click()

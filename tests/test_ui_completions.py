@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import replace
@@ -25,9 +25,10 @@ from index.library import DiskLibrary
 from rag.answer import MAX_QUESTION_CHARS, Answer, Chatbot
 from rag.citations import Claim
 from rag.follow_up import Turn
+from rag.prompt import Message as Prompt
 from rag.settings import Settings
 from ui.api import add_routes
-from ui.completions import footnotes, readable
+from ui.completions import CompletionRequest, Message, body, footnotes, readable
 from ui.desk import Desk
 
 QUESTION = "教育小镇计划总投资多少？"
@@ -149,13 +150,67 @@ def test_a_question_may_be_kept_to_some_documents(address: str, *, stream: bool)
 
     assert found_in("甲.txt", "乙.txt") == {"甲.txt", "乙.txt"}
     assert found_in("乙.txt") == {"乙.txt"}
-    assert found_in("没有.txt") == set()
 
 
-def test_documents_are_a_list_of_names(address: str) -> None:
-    told = post(address, {"messages": [user(QUESTION)], "documents": 3})
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_document_that_is_not_there_is_named(address: str, *, stream: bool) -> None:
+    named = {"documents": ["甲.txt", "没有.txt"], "stream": stream}
+    told = post(address, {"messages": [user(QUESTION)], **named})
     assert told.status_code == 400
-    assert "documents" in told.json()["error"]["message"]
+    error = told.json()["error"]
+    assert error["param"] == "documents"
+    assert "没有文档 没有.txt" in error["message"]
+
+
+@pytest.mark.parametrize("wrong", [{"documents": 3}, {"documents": "甲.txt"}, {"model": None}])
+def test_what_the_fields_are_is_told(address: str, wrong: dict[str, Any]) -> None:
+    told = post(address, {"messages": [user(QUESTION)], **wrong})
+    assert told.status_code == 400
+    message = told.json()["error"]["message"]
+    assert "documents 是文档编号的列表" in message
+    assert "model 是文字" in message
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_citations_do_not_tell_where_files_lie(address: str, *, stream: bool) -> None:
+    told = post(address, {"messages": [user(QUESTION)], "stream": stream})
+    told = events(told.text)[-1] if stream else told.json()
+    assert "/文档" not in json.dumps(told, ensure_ascii=False)
+    (citation,) = Answer.from_dict(told["wenju"]).citations
+    assert citation.source == "甲.txt"
+
+
+@pytest.mark.parametrize("follow_up", ["它还投资了什么？", "该集团在哪里？"])
+def test_an_answer_that_is_sent_back_is_what_was_said(library: DiskLibrary, follow_up: str) -> None:
+    first = "教育小镇是哪个集团投资的？"
+    bot = Chatbot(library, reader=Finds("江苏港利集团"), settings=Settings(threshold=0))
+    with api(bot) as address:
+        content = asked(address, user(first))["choices"][0]["message"]["content"]
+        before = user(first), {"role": "assistant", "content": content}
+        found = asked(address, *before, user(follow_up))["wenju"]
+    on_the_page = [Turn("user", first), Turn("assistant", "江苏港利集团")]
+    assert found["resolved_question"] == bot.ask(follow_up, on_the_page).resolved_question
+    assert "江苏港利集团" in found["resolved_question"]
+
+
+@pytest.mark.parametrize("text", ["约100亿元", "甲[1]*乙*", r"a\[?] \\", "$1_000 `x`", "共[2]人。"])
+@pytest.mark.parametrize("supported", [True, False])
+@pytest.mark.parametrize("notices", [(), ("临时资料库。",)])
+def test_what_a_client_sends_back_is_read_as_it_was_said(
+    text: str, notices: tuple[str, ...], *, supported: bool
+) -> None:
+    claim = replace(ANSWER.claims[0], text=text, supported=supported)
+    answer = replace(ANSWER, text=f"如下：\n{text}", claims=(claim,), notices=notices)
+    content = body(answer) + footnotes(answer)
+    messages = [Message(role="assistant", content=content), Message(role="user", content="甲？")]
+    _, history = CompletionRequest(messages=messages).turns()
+    assert history == [Turn("assistant", answer.text)]
+
+
+def test_what_others_said_is_left_as_it_is() -> None:
+    said = "第一段。\n\n第二段，2*3。"
+    messages = [Message(role="assistant", content=said), Message(role="user", content="甲？")]
+    assert CompletionRequest(messages=messages).turns()[1] == [Turn("assistant", said)]
 
 
 def test_the_turns_before_complete_a_follow_up(address: str) -> None:
@@ -250,6 +305,38 @@ def test_an_answer_is_sent_as_it_grows_and_anew_after_a_fallback(library: DiskLi
             until(lambda count=count: len(sent) >= count)
         listening.result(30)
     assert sent[:5] == ["", "约", "100", "亿", "\n\n改\\*口"]
+
+
+class Writes:
+    """A language model that writes a text letter by letter."""
+
+    name = "writes"
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def stream(
+        self, messages: Sequence[Prompt], stop: Sequence[str] = ()
+    ) -> Generator[str, None, str]:
+        yield from self._text
+        return "stop"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "教育小镇**总投资约100亿元**[1]，由`江苏港利集团`投资[1]。计划**已落地**。",
+        "## 结论\n\n| 项目 | 投资 |\n|---|---|\n| 教育小镇 | 约100亿元 |\n\n见[报道](http://a/b)。",
+        "- **教育小镇**：约100亿元[1]\n- 集团：江苏港利集团 [1, 2]\n\n来源：[1] 报道",
+    ],
+)
+def test_whatever_markdown_a_model_writes_is_said_once(library: DiskLibrary, text: str) -> None:
+    with api(Chatbot(library, model=Writes(text))) as address:
+        whole = asked(address, user(QUESTION))
+        streamed = events(post(address, {"messages": [user(QUESTION)], "stream": True}).text)
+    said = "".join(event["choices"][0]["delta"].get("content", "") for event in streamed)
+    assert whole["wenju"]["mode"] == "llm"
+    assert said == whole["choices"][0]["message"]["content"]
 
 
 class Failing(Chatbot):

@@ -72,6 +72,17 @@ def test_the_passages_are_those_of_the_library(client: OpenAI, library: DiskLibr
     assert text[place] == first.content[0].text
 
 
+def test_a_file_is_told_without_its_folder(client: OpenAI) -> None:
+    found = client.vector_stores.search("wenju", query=QUESTION)
+    assert {each.filename for each in found} == {"甲.txt", "乙.pdf"}
+
+
+def test_several_queries_are_searched_as_one(client: OpenAI, library: DiskLibrary) -> None:
+    found = client.vector_stores.search("wenju", query=["教育小镇", "总投资"])
+    hits = library.search("教育小镇 总投资", 10)
+    assert [each.content[0].text for each in found] == [hit.passage.text for hit in hits]
+
+
 def test_as_many_are_returned_as_are_asked_for(client: OpenAI) -> None:
     found = client.vector_stores.search("wenju", query=QUESTION, max_num_results=1)
     assert len(list(found)) == 1
@@ -97,10 +108,12 @@ def test_a_passage_tells_its_page(address: str) -> None:
         ({}, "query"),
         ({"query": " "}, "query"),
         ({"query": "长" * (MAX_QUESTION_CHARS + 1)}, "query"),
-        ({"query": ["甲", "乙"]}, "query"),
+        ({"query": ["甲", 1]}, "query"),
+        ({"query": []}, "query"),
         ({"query": QUESTION, "max_num_results": 0}, "max_num_results"),
         ({"query": QUESTION, "max_num_results": 51}, "max_num_results"),
         ({"query": QUESTION, "documents": "甲.txt"}, "documents"),
+        ({"query": QUESTION, "documents": ["甲.txt", "没有.txt"]}, "documents"),
         ({"query": QUESTION, "filters": {"type": "eq", "key": "a", "value": 1}}, "filters"),
     ],
 )

@@ -143,6 +143,7 @@ def test_health_says_no_more_than_ok_without_the_password(guarded: str, open_add
         assert health["version"]
         assert health["library"]["documents"] == 1
         assert health["library"]["embedder"] == "tests/letters"
+    assert ask("HEAD", f"{guarded}/healthz").status_code == 200
 
 
 def test_health_is_bad_where_the_library_is(tmp_path: Path) -> None:

@@ -73,6 +73,9 @@ def test_an_answer_is_the_same_object_for_programs(client: Client) -> None:
     assert "100亿元" in answer.text
     (citation,) = answer.citations
     assert citation.quote.startswith("加强与沪苏浙教育")
+    assert "/" not in citation.source
+    with pytest.raises(AppError, match=r"没有文档 没有\.txt"):
+        client.predict(TOWN, [], ["没有.txt"], api_name="/ask")
 
 
 def test_a_follow_up_is_understood_from_the_turns_before(client: Client) -> None:

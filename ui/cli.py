@@ -23,14 +23,13 @@ from index.errors import DocumentError, IndexingError
 from index.library import AddReport, LibraryInfo, rebuild_library
 from index.milvus_address import FORM
 from index.vector_kinds import SHRUNK, SIZES
-from rag.answer import Chatbot
 from rag.default_library import default_folder, settings_embedder
 from rag.errors import QuestionError, RagError, SettingsError
 from rag.settings import Settings
-from ui.errors import UiError
+from ui.errors import UiError, UnknownDocument
 from ui.evaluation import evaluate_questions
 from ui.language import error_message, say
-from ui.opening import chatbot_of, counted, embedding_bar, library_of
+from ui.opening import chatbot_of, check_documents, counted, embedding_bar, library_of
 from ui.options import (
     DeviceOption,
     DtypeOption,
@@ -166,8 +165,10 @@ def ask(
     if question == "-":
         question = sys.stdin.read(_LONGEST_INPUT).rstrip("\r\n")
     with chatbot_of(settings) as chatbot:
-        if document:
-            _check_documents(document, chatbot)
+        try:
+            check_documents(chatbot.library, document)
+        except UnknownDocument as error:
+            raise typer.BadParameter(str(error), param_hint="--document") from error
         with closing(chatbot.stream(question, documents=document)) as answers:
             answer = show_growing(answers)
     if as_json:
@@ -175,18 +176,6 @@ def ask(
     else:
         show_answer(stdout(), answer)
     return REFUSED if answer.refused else ANSWERED
-
-
-def _check_documents(ids: Sequence[str], chatbot: Chatbot) -> None:
-    known = {each.id for each in chatbot.library.documents()}
-    if missing := [each for each in ids if each not in known]:
-        raise typer.BadParameter(
-            say(
-                f"资料库里没有文档 {missing[0]}；wenju documents 列出全部",
-                f"there is no document {missing[0]}; `wenju documents` lists them all",
-            ),
-            param_hint="--document",
-        )
 
 
 @app.command(cls=Command, help=say("打开问答网页", "open the chat page"))

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
 from index.errors import IndexingError
@@ -26,7 +27,8 @@ from rag.errors import RagError
 from rag.follow_up import Turn
 from ui.desk import Asked, Desk
 from ui.language import error_message, say
-from ui.marking import marked, numbered
+from ui.marking import marked, numbered, without_folders
+from ui.opening import check_documents
 from ui.requests import ApiError, RequestBody, error_object, read_request, while_there
 from ui.terminal import safe
 
@@ -35,6 +37,12 @@ MODEL = "wenju"
 
 _MARKUP = re.compile(r"[\\`*_\[\]<~$]")
 """What Markdown could read as a link, an image, HTML, emphasis, code or a formula."""
+
+_WRITTEN = re.compile(rf"\\({_MARKUP.pattern})| ?\[(?:\d+|\?)\]")
+"""What an answer is written with: markup taken literally, and the marks of its claims."""
+
+_NOTE = re.compile(r"\n\n(?:\[\d+\] |⚠ |理解为：|Understood as: )")
+"""The beginning of a note behind the body of an answer."""
 
 
 class Part(BaseModel):
@@ -69,9 +77,9 @@ class CompletionRequest(RequestBody):
 
     usage: ClassVar[tuple[str, str]] = (
         "messages 是由 role 与 content 组成的列表，content 是文字或文字片段的列表；"
-        "stream 是 true 或 false。",
+        "stream 是 true 或 false，model 是文字，documents 是文档编号的列表。",
         "messages is a list of role and content, content is text or a list of text parts; "
-        "stream is true or false.",
+        "stream is true or false, model is text, documents is a list of ids.",
     )
 
     model: str = MODEL
@@ -110,8 +118,16 @@ class CompletionRequest(RequestBody):
 
 def _turns(messages: Sequence[Message]) -> Iterator[Turn]:
     for message in messages:
-        if message.role in ("user", "assistant"):
-            yield Turn(message.role, message.text())
+        if message.role == "user":
+            yield Turn("user", message.text())
+        elif message.role == "assistant":
+            yield Turn("assistant", _told(message.text()))
+
+
+def _told(content: str) -> str:
+    """Return the text of an answer that a client sends back as it was given its `content`."""
+    text = content.partition("\n\n")[0] if _NOTE.search(content) else content
+    return _WRITTEN.sub(r"\1", text)
 
 
 def completion_routes(desk: Desk) -> APIRouter:
@@ -133,6 +149,7 @@ def completion_routes(desk: Desk) -> APIRouter:
     async def complete(request: Request) -> Response:
         asked = await read_request(request, CompletionRequest)
         _check_model(asked.model)
+        await run_in_threadpool(check_documents, desk.chatbot.library, asked.documents)
         answers = _answers(desk.ask(*asked.turns(), documents=asked.documents))
         if not asked.stream:
             return JSONResponse(_completion(await while_there(request, _last(answers))))
@@ -270,7 +287,7 @@ async def _events(first: Answer, answers: AsyncIterator[Answer]) -> AsyncIterato
         yield _event(error_object(500, error_message(error)))
     else:
         yield event({"content": footnotes(answer)})
-        yield event({}, finish_reason="stop", wenju=answer.to_dict())
+        yield event({}, finish_reason="stop", wenju=without_folders(answer).to_dict())
     yield "data: [DONE]\n\n"
 
 
@@ -278,7 +295,10 @@ def _completion(answer: Answer) -> dict[str, Any]:
     content = body(answer) + footnotes(answer)
     message = {"role": "assistant", "content": content, "refusal": None}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
-    return _head("chat.completion") | {"choices": [choice], "wenju": answer.to_dict()}
+    return _head("chat.completion") | {
+        "choices": [choice],
+        "wenju": without_folders(answer).to_dict(),
+    }
 
 
 def _head(kind: str) -> dict[str, Any]:

@@ -13,6 +13,10 @@ class TooManyPeople(UiError):
     """More people ask at once than may wait."""
 
 
+class UnknownDocument(UiError):
+    """A document is named that the library does not have."""
+
+
 class FeedbackError(UiError):
     """Feedback cannot be written or read."""
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import zip_longest
 
 from rag.answer import Answer
-from rag.citations import Claim
+from rag.citations import Citation, Claim
 
 
 def marked(answer: Answer, plain: Callable[[str], str], shown: Callable[[Claim, bool], str]) -> str:
@@ -37,3 +39,18 @@ def numbered(text: str, claim: Claim) -> str:
     marks = marks if claim.supported else "[?]"
     blank = " " if marks and (text[-1:].isalnum() or text[-1:].isascii()) else ""
     return text + blank + marks
+
+
+def file_name(source: str) -> str:
+    """Return the last part of a document's source: no folders of the machine it was read on."""
+    return re.split(r"[/\\]", source)[-1]
+
+
+def without_folders(answer: Answer) -> Answer:
+    """Return an answer whose citations name their files, and not where those lie."""
+
+    def named(citations: tuple[Citation, ...]) -> tuple[Citation, ...]:
+        return tuple(replace(each, source=file_name(each.source)) for each in citations)
+
+    claims = tuple(replace(claim, citations=named(claim.citations)) for claim in answer.claims)
+    return replace(answer, claims=claims, citations=named(answer.citations))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
 from index.documents import Document
-from index.library import StoredLibrary
+from index.library import Library, StoredLibrary
 from rag.answer import Chatbot
 from rag.default_library import default_library
 from rag.settings import Settings
+from ui.errors import UnknownDocument
 from ui.language import say
 from ui.terminal import progress_bar, tell
 
@@ -36,6 +37,23 @@ def chatbot_of(settings: Settings) -> Iterator[Chatbot]:
     library, notices = _opened(settings)
     with library:
         yield Chatbot(library, settings=settings, notices=notices)
+
+
+def check_documents(library: Library, ids: Sequence[str] | None) -> None:
+    """Make sure that a library has the documents that a question is to be kept to.
+
+    Raises:
+        UnknownDocument: it has not.
+        IndexingError: the library cannot be read.
+    """
+    known = {each.id for each in library.documents()} if ids else set[str]()
+    if missing := [each for each in ids or () if each not in known]:
+        raise UnknownDocument(
+            say(
+                f"资料库里没有文档 {missing[0]}；wenju documents 列出全部",
+                f"there is no document {missing[0]}; `wenju documents` lists them all",
+            )
+        )
 
 
 def _opened(

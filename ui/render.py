@@ -19,6 +19,8 @@ from ui.terminal import confidence_in_words, safe
 _PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
 _LINE_BREAKS = re.compile(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]+")
 
+_SENTENCE_ENDS = ("。", "！", "？", "”", ".", "!", "?")
+
 _SHOWN_QUOTES = 3
 _SHOWN_CHARS = 240
 """Characters of a passage that are shown in a message; its link opens the rest."""
@@ -118,6 +120,7 @@ def _claim(mode: Mode, claim: Claim, is_marked: bool) -> str:
     """Return a claim with its links; a quote stands out, a sentence among others does not."""
     tag, kind = ("span", "wj-said") if mode == "llm" else ("strong", "wj-claim")
     kind += "" if claim.supported else " wj-unsupported"
+    kind += " wj-sentence" if claim.text.endswith(_SENTENCE_ENDS) else ""
     links = "".join(map(citation_link, claim.citations)) if is_marked else ""
     return f'<{tag} class="{kind}">{escape(claim.text)}</{tag}>{links}'
 

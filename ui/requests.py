@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 
 from index.errors import IndexingError
 from rag.errors import QuestionError, RagError
-from ui.errors import TooManyPeople, UiError
+from ui.errors import TooManyPeople, UiError, UnknownDocument
 from ui.language import error_message, say
 
 _RETRY_AFTER_S = 5
@@ -140,7 +140,15 @@ async def _left(request: Request) -> None:
 
 def add_error_handlers(app: FastAPI) -> None:
     """Let an app tell what fails as OpenAI's clients read it."""
-    for kind in (ApiError, TooManyPeople, QuestionError, RagError, IndexingError, Exception):
+    for kind in (
+        ApiError,
+        TooManyPeople,
+        UnknownDocument,
+        QuestionError,
+        RagError,
+        IndexingError,
+        Exception,
+    ):
         app.add_exception_handler(kind, _failed)
     app.add_exception_handler(ClientDisconnect, _gone)
 
@@ -152,6 +160,8 @@ async def _failed(request: Request, error: Exception) -> Response:
         case TooManyPeople():
             wait = {"Retry-After": str(_RETRY_AFTER_S)}
             return error_response(503, str(error), code="overloaded", headers=wait)
+        case UnknownDocument():
+            return error_response(400, str(error), param="documents")
         case QuestionError():
             return error_response(400, error_message(error), param="messages")
         case RagError() | IndexingError():

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from starlette.concurrency import run_in_threadpool
 
 from index.library import Hit, Library
@@ -16,12 +16,20 @@ from rag.citations import page_of
 from rag.errors import QuestionError
 from rag.retrieve import documents_of
 from ui.language import error_message, say
+from ui.marking import file_name
+from ui.opening import check_documents
 from ui.requests import ApiError, RequestBody, read_request, while_there
 
 STORE = "wenju"
 """The one store that there is: the library being served."""
 
 MAX_RESULTS = 50
+
+
+def _joined(query: Any) -> Any:
+    """Return several queries, which OpenAI's clients may send, as one."""
+    several = isinstance(query, list) and all(isinstance(each, str) for each in query)
+    return " ".join(query) if several else query
 
 
 class SearchRequest(RequestBody):
@@ -31,11 +39,13 @@ class SearchRequest(RequestBody):
     """
 
     usage: ClassVar[tuple[str, str]] = (
-        f"query 是文字，max_num_results 是 1 到 {MAX_RESULTS}，documents 是文档编号的列表。",
-        f"query is text, max_num_results is 1 to {MAX_RESULTS}, documents is a list of ids.",
+        f"query 是文字或文字的列表，max_num_results 是 1 到 {MAX_RESULTS}，"
+        "documents 是文档编号的列表。",
+        f"query is text or a list of texts, max_num_results is 1 to {MAX_RESULTS}, "
+        "documents is a list of ids.",
     )
 
-    query: str
+    query: Annotated[str, BeforeValidator(_joined)]
     max_num_results: int = Field(10, ge=1, le=MAX_RESULTS)
     documents: list[str] | None = None
     filters: object = None
@@ -80,6 +90,7 @@ def _search(library: Library, asked: SearchRequest) -> dict[str, Any]:
         question = checked_question(asked.query)
     except QuestionError as error:
         raise ApiError(400, error_message(error), param="query") from error
+    check_documents(library, asked.documents)
     hits = library.search(question, asked.max_num_results, documents=asked.documents)
     return {
         "object": "vector_store.search_results.page",
@@ -105,7 +116,7 @@ def _results(library: Library, hits: Sequence[Hit]) -> list[dict[str, Any]]:
         results.append(
             {
                 "file_id": document.id,
-                "filename": document.source,
+                "filename": file_name(document.source) or document.id,
                 "score": hit.score,
                 "attributes": attributes | ({"page": page} if page else {}),
                 "content": [{"type": "text", "text": passage.text}],

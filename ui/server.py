@@ -98,7 +98,7 @@ def build_app(
     app.add_middleware(Guard, hosts=hosts, login=login, takes_files=may_change)
     add_routes(app, desk)
 
-    @app.get(HEALTH)
+    @app.api_route(HEALTH, methods=["GET", "HEAD"])
     def health(request: Request) -> Response:
         return _health(desk.chatbot, known=knows(request.headers, login))
 

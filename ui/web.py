@@ -15,6 +15,7 @@ import gradio as gr
 from gradio.events import api
 from gradio.themes import Base
 from pydantic import TypeAdapter, ValidationError
+from starlette.concurrency import run_in_threadpool
 
 from index.errors import IndexingError
 from rag.answer import MAX_QUESTION_CHARS, Answer, Chatbot
@@ -23,10 +24,12 @@ from rag.follow_up import Turn
 from ui import conversation
 from ui.conversation import KEPT_EXCHANGES, Exchange
 from ui.desk import Asked, Desk, Waiting
-from ui.errors import FeedbackError, TooManyPeople
+from ui.errors import FeedbackError, TooManyPeople, UnknownDocument
 from ui.feedback import REASONS, Reason, save_feedback
 from ui.language import error_message, say
 from ui.library_bar import library_bar
+from ui.marking import without_folders
+from ui.opening import check_documents
 from ui.page_panels import FOLDER, panel
 from ui.render import answer_html, escape, problem_html
 from ui.sources import source_around, source_slice
@@ -130,10 +133,11 @@ class _Asking:
         """
         try:
             turns = _TURNS.validate_python(history or [])
+            await run_in_threadpool(check_documents, self._desk.chatbot.library, documents)
             async with aclosing(self._desk.ask(str(question), turns, documents=documents)) as asked:
                 *_, answer = [step async for step in asked if isinstance(step, Answer)]
-                return answer.to_dict()
-        except (IndexingError, RagError, TooManyPeople) as error:
+                return without_folders(answer).to_dict()
+        except (IndexingError, RagError, TooManyPeople, UnknownDocument) as error:
             raise gr.Error(error_message(error), print_exception=False) from error
         except ValidationError as error:
             message = say("history 的每一项要有 role 和 content。", "Turns need role and content.")
