@@ -13,6 +13,7 @@ from index.passages import Sentence
 from rag.confidence import Calibration, confidence, signals
 from rag.lists import partner, whole_list
 from rag.messages import Messages
+from rag.question import analyse
 from rag.reader import Span
 from rag.retrieve import documents_of
 from rag.sentences import ScoredSentence
@@ -96,7 +97,7 @@ class Extraction:
         """Return the answer of the best span, or a whole sentence where that is asked for."""
         sure = self._confidence(probed, sentences, spans)
         best = spans[0].sentence if spans else sentences[0]
-        if _asks(best) and (reply := self._following(best)):
+        if _asks(best, spans) and (reply := self._following(best)) and not _is_question(reply):
             return _of_sentences(best, [reply], sure)
         if spans and probed.asked.kind != "yes-no":
             found = _of_span(probed, spans[0], sure)
@@ -173,11 +174,23 @@ def _dated(span: Span, document: Document) -> str:
     return f"{span.text}（{published}）" if published else span.text
 
 
-def _asks(best: ScoredSentence) -> bool:
-    """Tell a question that the document answers behind it: it ends in ？ and begins a line."""
+def _is_question(sentence: Sentence) -> bool:
+    return sentence.text.endswith(("?", "？"))
+
+
+def _asks(best: ScoredSentence, spans: Sequence[Span]) -> bool:
+    """Tell a question that the document answers behind it, in whose question word the span is.
+
+    It begins a line, as in lists of questions and answers.
+    """
     passage, sentence = best.hit.passage, best.sentence
     ahead = passage.text[: sentence.start - passage.start].rstrip(" \t\u3000#*-")
-    return sentence.text.endswith(("?", "？")) and (not ahead or ahead.endswith("\n"))
+    if not _is_question(sentence) or (ahead and not ahead.endswith("\n")):
+        return False
+    asked = analyse(sentence.text)
+    gap = asked.text[asked.gap_start : asked.gap_end]
+    found = fold(spans[0].text).text if spans else ""
+    return not gap or not found or gap in found or found in gap
 
 
 def _is_run_in(best: ScoredSentence) -> bool:

@@ -16,6 +16,7 @@ QUESTIONS = document(
     "绿行单车常见问题\n\n"
     "问：押金多少钱？\n答：绿行不收押金。注册后即可用车。\n"
     "Q: 车辆损坏了怎么办？\nA: 扫描车身二维码上报。\n"
+    "绿行能否走出更大格局？谁来回答？\n"
     "还有什么不明白的？",
     "问答.txt",
 )
@@ -46,6 +47,9 @@ def ask(library: DiskLibrary, found: str, question: str) -> Answer:
         ("多少钱", "单车押金多少？", "绿行不收押金。", "答：绿行不收押金。"),
         ("怎么办", "單車壞了怎麼辦？", "扫描车身二维码上报。", "A: 扫描车身二维码上报。"),
         ("注册后", "什么时候可以用车？", "注册后", "注册后即可用车。"),
+        # It asks, and what was found in it does not; another question is no answer.
+        ("更大格局", "走出什么格局？", "更大格局", "绿行能否走出更大格局？"),
+        ("绿行能否", "谁走出更大格局？", "绿行能否", "绿行能否走出更大格局？"),
         # Nothing stands behind the last question.
         ("什么", "不明白什么？", "什么", "还有什么不明白的？"),
     ],

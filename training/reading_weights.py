@@ -27,8 +27,8 @@ from training.cases import Case, Embeddings, hits_of, tuning_cases
 
 GRID = {
     "candidate": (0.0, 0.1, 0.2, 0.4, 0.6, 0.8),
-    "sentence": (0.0, 0.5, 1.0, 2.0, 3.0, 4.0),
-    "passage": (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0),
+    "sentence": (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0),
+    "passage": (0.0, 1.0, 2.0, 4.0, 6.0, 8.0, 12.0),
     "margin": (-1.0, 0.0, 0.5, 1.0, 2.0, 4.0, 100.0),
 }
 
