@@ -132,6 +132,20 @@ _META = re.compile(
     r"|how (?:do|can) i use (?:this|you))[\s\w]*[?.!\s]*$"
     r"|^你?(?:这里|库里|知识库|资料库|文档库)?里?都?有(?:什么|哪些)(?:文档|资料|文件|文章)[?!.\s]*$"
 )
+_MOMENT = (
+    r"(?:今[天日早晚儿]|明[天日早晚儿]|昨[天日晚儿]|后天|现在|这会儿|此刻|目前|外[面头]|最近|这几天|[这本下]?周末"
+    r"|[这本下]?(?:周|星期)[一二三四五六日天]|我这[里儿]|[这那]边)"
+)
+_OF_THE_MOMENT = re.compile(
+    rf"^(?:请问)?{_MOMENT}[^,]{{0,6}}?(?:天气|气温|温度|[下有]不?[下有]?[雨雪]|[几多少]+[度号点]|冷不冷|热不热|[冷热]吗|星期几"
+    r"|[周礼拜]+几|带伞|放晴)[^,]{0,8}$"
+    r"|^(?:请问)?(?:几点了|[今明]天的?(?:日期|农历)[^,]{0,6})\W*$"
+    r"|\bweather\b.*\b(?:today|tomorrow|now|outside)\b|\bwill it (?:rain|snow)\b"
+    r"|\bwhat(?:'s| is)? (?:the )?(?:day|date|time)(?: is it)?(?: today| now)?\W*$"
+)
+_TELLS_OF_THE_MOMENT = re.compile(
+    r"天气|气温|[降阵][雨雪]|[大中小暴][雨雪]|℃|星期[一二三四五六日天]"
+)
 # Attributes that name what is asked when a question has no question word ("教育小镇总投资").
 _BARE: tuple[tuple[Kind, str], ...] = (
     ("date", r"(?:时间|日期|年份)(?:是|为)?$"),
@@ -176,6 +190,11 @@ class Asked:
         return self.kind == "list" or "分别" in self.text or "respectively" in self.text
 
     @property
+    def of_the_moment(self) -> bool:
+        """Whether it asks for the weather, the clock or the calendar where the asker is."""
+        return bool(_OF_THE_MOMENT.search(self.text))
+
+    @property
     def before(self) -> str:
         """The text in front of the gap."""
         return self.text[: self.gap_start]
@@ -184,6 +203,11 @@ class Asked:
     def after(self) -> str:
         """The text behind the gap, without the closing mark."""
         return self.text[self.gap_end :].rstrip("?!。.吗呢呀啊的 ")
+
+
+def tells_of_the_moment(text: str) -> bool:
+    """Tell whether a text speaks of weather or days, which makes such questions its own."""
+    return bool(_TELLS_OF_THE_MOMENT.search(fold(text).text))
 
 
 def analyse(question: str) -> Asked:

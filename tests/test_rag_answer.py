@@ -34,6 +34,7 @@ from rag.span_scorer import SpanScorer
 ROOT = Path(__file__).parents[1]
 ALWAYS = Settings(threshold=0)
 NEVER = Settings(threshold=1)
+HARDLY = Settings(threshold=0.001)
 DOCUMENTS = (
     document(f"{TOWN}\n{FEES}", "甲.txt"),
     document(PAIRS, "乙.txt", pages=[0, 10]),
@@ -249,6 +250,26 @@ def test_the_ranks_of_the_hits_count_and_their_scores_fall(ruled: Chatbot) -> No
     assert scores == sorted(scores, reverse=True)
     assert all(0 <= score <= 1 for score in scores)
     assert len({hit.passage.id for hit in hits}) == len(hits) == ALWAYS.top_k
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "今天天气怎么样？",
+        "明天會下雨嗎？",
+        "现在几点了？",
+        "今天星期几",
+        "How is the weather today?",
+    ],
+)
+def test_weather_and_clock_are_not_told_by_a_dateline(tmp_path: Path, question: str) -> None:
+    news = document("发布时间:2019-10-29 15:28:46 稿源:日报\n教育小镇今天开工。", "报道.txt")
+    forecast = document("今天星期三，全市天气晴，明天下午三点有阵雨。", "预报.txt")
+    with letter_library(tmp_path / "报道", news) as library:
+        answer = bot(library, "2019-10-29", settings=HARDLY).ask(question)
+        assert (answer.refused, answer.text) == (True, "")
+    with letter_library(tmp_path / "预报", forecast) as library:
+        assert bot(library, "阵雨", settings=HARDLY).ask(question).text
 
 
 def test_a_list_is_one_claim_an_item_joined_by_a_mark(library: DiskLibrary) -> None:
