@@ -280,3 +280,10 @@ def test_a_system_that_is_not_there_is_told(tmp_path: Path, name: str) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "没有系统 nothing" in done.stderr
+
+
+def test_what_the_reader_has_learnt_from_is_not_held_against_others() -> None:
+    found = json.loads((ROOT / "benchmarks" / "peers" / "results.json").read_text("utf-8"))
+    sections = {part.partition("（")[0]: part for part in page(found).split("\n## ")}
+    assert "re-ranked" in sections["cmrc2018"] and "re-ranked" not in sections["drcd"]
+    assert "AUROC" in sections["cmrc2018"] and "AUROC" not in sections["drcd"]
