@@ -154,3 +154,11 @@ def test_a_set_that_is_not_there_is_told() -> None:
     done = run("cmrc")
     assert done.returncode == 2
     assert "cmrc" in done.stderr
+
+
+def test_every_set_is_measured_with_all_its_variants() -> None:
+    results = ROOT / "benchmarks" / "results" / "ablations.json"
+    found = json.loads(results.read_text("utf-8"))
+    assert {name: ["whole", *each.variants] for name, each in SETS.items()} == {
+        name: list(figures) for name, figures in found.items()
+    }
