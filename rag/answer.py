@@ -20,7 +20,7 @@ from rag.examples import example_questions
 from rag.extraction import Extraction, Found, joined
 from rag.follow_up import Turn, readings
 from rag.messages import Messages, messages, shortened
-from rag.question import Asked, analyse, tells_of_the_moment
+from rag.question import Asked, analyse
 from rag.rarity import rarity
 from rag.reader import Reader
 from rag.records import AnswerRecord
@@ -231,9 +231,7 @@ class Chatbot:
             return
         replied = next((t.content for t in reversed(history) if t.role == "assistant"), "")
         read = self._read_all(meant, replied, clock, documents, exclude_documents)
-        if read and _is_of_the_moment(read):
-            yield self._extracted(question, _unsure(read), clock)
-        elif read is None:
+        if read is None:
             yield self._answer(
                 question, meant[0], clock, confidence=0.0, refusal=self._say.nothing_to_search
             )
@@ -510,16 +508,6 @@ class Chatbot:
             model=self._reader.name,
             timings_ms=clock.read(),
         )
-
-
-def _is_of_the_moment(read: _Read) -> bool:
-    """Tell "今天天气怎么样" where no passage speaks of such: a dateline is no answer to it."""
-    told = any(tells_of_the_moment(hit.passage.text) for hit in read.hits)
-    return read.probed.asked.of_the_moment and not told
-
-
-def _unsure(read: _Read) -> _Read:
-    return replace(read, found=replace(read.found, confidence=0.0))
 
 
 def _holds(passage: Passage, document_id: str, sentence: Sentence) -> bool:

@@ -13,7 +13,7 @@ from index.passages import Sentence
 from rag.confidence import Calibration, confidence, signals
 from rag.lists import partner, whole_list
 from rag.messages import Messages
-from rag.question import analyse
+from rag.question import analyse, ends_as_question, tells_of_the_moment
 from rag.reader import Span
 from rag.retrieve import documents_of
 from rag.sentences import ScoredSentence
@@ -97,7 +97,11 @@ class Extraction:
         """Return the answer of the best span, or a whole sentence where that is asked for."""
         sure = self._confidence(probed, sentences, spans)
         best = spans[0].sentence if spans else sentences[0]
-        if _asks(best, spans) and (reply := self._following(best)) and not _is_question(reply):
+        if (
+            _asks(best, spans)
+            and (reply := self._following(best))
+            and not ends_as_question(reply.text)
+        ):
             return _of_sentences(best, [reply], sure)
         if spans and probed.asked.kind != "yes-no":
             found = _of_span(probed, spans[0], sure)
@@ -114,10 +118,8 @@ class Extraction:
         words cannot tell, and the calibrated confidence stands in.
         """
         document_id = sentences[0].hit.passage.document_id
-        named, said = self._named(probed, sentences)
-        if not probed.asked.text:
-            chosen, sure = summarise(self._library, document_id), 1.0
-        elif said >= NAMED:
+        named, said = self._named(probed, sentences) if probed.asked.text else (document_id, 1.0)
+        if said >= NAMED:
             document_id, chosen, sure = named, summarise(self._library, named), said
         else:
             chosen, sure = about(sentences), sentences[0].covered_nearby
@@ -143,6 +145,10 @@ class Extraction:
     def _confidence(
         self, probed: Probe, sentences: Sequence[ScoredSentence], spans: Sequence[Span]
     ) -> float:
+        if probed.asked.of_the_moment and not any(
+            tells_of_the_moment(s.hit.passage.text) for s in sentences
+        ):
+            return 0.0  # a dateline is no answer to "今天天气怎么样"
         return confidence(self._calibration, signals(probed, spans, sentences))
 
     def _with_others(self, found: Found, probed: Probe, spans: Sequence[Span]) -> Found:
@@ -174,10 +180,6 @@ def _dated(span: Span, document: Document) -> str:
     return f"{span.text}（{published}）" if published else span.text
 
 
-def _is_question(sentence: Sentence) -> bool:
-    return sentence.text.endswith(("?", "？"))
-
-
 def _asks(best: ScoredSentence, spans: Sequence[Span]) -> bool:
     """Tell a question that the document answers behind it, in whose question word the span is.
 
@@ -185,7 +187,7 @@ def _asks(best: ScoredSentence, spans: Sequence[Span]) -> bool:
     """
     passage, sentence = best.hit.passage, best.sentence
     ahead = passage.text[: sentence.start - passage.start].rstrip(" \t\u3000#*-")
-    if not _is_question(sentence) or (ahead and not ahead.endswith("\n")):
+    if not ends_as_question(sentence.text) or (ahead and not ahead.endswith("\n")):
         return False
     asked = analyse(sentence.text)
     gap = asked.text[asked.gap_start : asked.gap_end]

@@ -162,7 +162,7 @@ def pairings(parsed: Parsed) -> list[Pairing]:
     What follows 分别 itself is no first list: in "甲、乙分别收入三元、四元，支出分别为一元、两元"
     all amounts are those of 甲 and 乙.
     """
-    each = [k for k in range(len(parsed.tokens)) if _pairs(parsed, k)]
+    each = [k for k in range(len(parsed.tokens)) if _distributes(parsed, k)]
     if not each:
         return []
     groups = sorted((*parsed.groups, *pairs(parsed.tokens, parsed.groups)))
@@ -179,7 +179,7 @@ def pairings(parsed: Parsed) -> list[Pairing]:
     return found
 
 
-def _pairs(parsed: Parsed, k: int) -> bool:
+def _distributes(parsed: Parsed, k: int) -> bool:
     """Tell 分别, and 各 in front of what each does or has from that of 各部门."""
     text = parsed.tokens[k].text
     behind = parsed.tokens[k + 1 :][:1]

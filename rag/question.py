@@ -205,6 +205,11 @@ class Asked:
         return self.text[self.gap_end :].rstrip("?!。.吗呢呀啊的 ")
 
 
+def ends_as_question(text: str) -> bool:
+    """Tell whether a sentence ends as a question."""
+    return text.rstrip().endswith(("?", "？"))
+
+
 def tells_of_the_moment(text: str) -> bool:
     """Tell whether a text speaks of weather or days, which makes such questions its own."""
     return bool(_TELLS_OF_THE_MOMENT.search(fold(text).text))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from index.fold import fold
 from index.library import Hit
 from index.passages import Sentence
-from rag.spans import Parsed, Probe, coverage, parse
+from rag.spans import Parsed, Probe, covered, parse
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +53,10 @@ def score_sentences(
     kept = [k for k, (hit, s) in enumerate(every) if not _is_heading(hit, s)] or range(len(every))
     parts = [every[k] for k in kept]
     cosines = np.concatenate([vectors @ question for vectors in sentences])[list(kept)]
-    weights = np.array([weight for _, weight in probe.terms])
-    total = weights.sum() or 1.0
     parsed = [parse(sentence.text) for _, sentence in parts]
-    shares = np.array([coverage(probe, p.folded.text) for p in parsed]).reshape(len(parts), -1)
-    covered = shares @ weights / total
-    nearby = _nearby(probe, hits) @ weights / total
-    fused = 0.5 * spread(cosines) + 0.5 * spread(covered)
+    said = np.array([covered(probe, p.folded.text) for p in parsed])
+    nearby = _nearby(probe, hits)
+    fused = 0.5 * spread(cosines) + 0.5 * spread(said)
     order = np.argsort(-fused, kind="stable")
     position = {id(hit): k for k, hit in enumerate(hits)}
     return [
@@ -68,14 +65,14 @@ def score_sentences(
             sentence=parts[k][1],
             parsed=parsed[k],
             cosine=float(cosines[k]),
-            covered=float(covered[k]),
-            covered_nearby=float(max(nearby[position[id(parts[k][0])]], covered[k])),
+            covered=float(said[k]),
+            covered_nearby=float(max(nearby[position[id(parts[k][0])]], said[k])),
             fused=float(fused[k]),
             scores=(
                 float(cosines[k] - 0.85) * 10,
                 float(cosines[k] - cosines.max()) * 20,
-                float(covered[k]),
-                float(covered[k] - covered.max()),
+                float(said[k]),
+                float(said[k] - said.max()),
                 float(nearby[position[id(parts[k][0])]]),
                 float(fused[k]),
             ),
@@ -89,10 +86,10 @@ def _is_heading(hit: Hit, sentence: Sentence) -> bool:
     return sentence.text.strip("# ") == hit.passage.heading.strip()
 
 
-def _nearby(probe: Probe, hits: Sequence[Hit]) -> NDArray[np.float64]:
-    """Return what each passage with its heading says of the question's terms, `(hits, terms)`."""
+def _nearby(probe: Probe, hits: Sequence[Hit]) -> list[float]:
+    """Return how much of the question each passage with its heading says."""
     texts = [f"{hit.passage.heading}\n{hit.passage.text}" for hit in hits]
-    return np.array([coverage(probe, fold(text).text) for text in texts]).reshape(len(hits), -1)
+    return [covered(probe, fold(text).text) for text in texts]
 
 
 def spread(values: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -16,12 +16,11 @@ from rag.ellipses import mentions, swaps
 from rag.exchange import END_MARKS, Exchange
 from rag.naming import CLOSING_QUOTES, MEASURE, OPENING_QUOTES, named, nominal
 from rag.parallels import AND, of_each
-from rag.question import analyse
+from rag.question import analyse, ends_as_question
 
 _NEAR = 30
 """How far behind 和 another question is looked for, in characters."""
 
-_QUESTION_MARKS = ("?", "？")
 _CLAUSE_ENDS = frozenset(",，;；?？。!！\n")
 _MARKS = _CLAUSE_ENDS | {"、"}
 _AND_ALSO = frozenset(("以及", "还有", "還有", "并且", "並且", "而且"))
@@ -91,7 +90,7 @@ def _cut(question: str) -> list[str]:
     asked = False
     for start, end in pairwise([0, *_borders(question), len(question)]):
         piece = question[start:end]
-        alone = not pieces or pieces[-1].rstrip().endswith(_QUESTION_MARKS)
+        alone = not pieces or ends_as_question(pieces[-1])
         asks = _asks(piece) or (alone and _asks_why(piece))
         if pieces and not (asked and asks):
             # What asks nothing leads what follows, or ends what asks.
@@ -142,7 +141,7 @@ def _asks(text: str) -> bool:
 
 def _asks_why(text: str) -> bool:
     """Tell a question for a reason that is a sentence of its own: "为什么下降？"."""
-    return text.rstrip().endswith(_QUESTION_MARKS) and analyse(text).kind == "why"
+    return ends_as_question(text) and analyse(text).kind == "why"
 
 
 def _names_only(text: str) -> bool:

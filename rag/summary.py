@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from index.library import Library
 from index.passages import Sentence
 from index.words import Word
-from rag.question import Asked
+from rag.question import Asked, ends_as_question
 from rag.sentences import ScoredSentence
 
 MAX_SENTENCES = 5
@@ -32,7 +32,7 @@ def summarise(library: Library, document_id: str) -> list[Sentence]:
         (passage.heading, sentence, vector)
         for passage, matrix in zip(passages, vectors, strict=True)
         for sentence, vector in zip(passage.sentences(), matrix, strict=True)
-        if len(sentence.text) >= _MIN_CHARS and not sentence.text.endswith(("?", "？"))
+        if len(sentence.text) >= _MIN_CHARS and not ends_as_question(sentence.text)
     ]
     if not rows:
         return [s for passage in passages for s in passage.sentences()][:1]

@@ -177,8 +177,9 @@ def check() -> None:
     Raises:
         ValueError: they cut or embed otherwise.
     """
-    kept, whole, cut = _tokenizers()
-    model = float_model(read_installed(), kept)
+    source = read_installed()
+    kept, whole, cut = _tokenizers(source)
+    model = float_model(source, kept)
     texts = _texts()
     if different := [text for text in texts if not _cut_alike(text, whole, cut, kept)]:
         raise ValueError(f"cut otherwise than by the original: {different[0]}")
@@ -194,9 +195,8 @@ def check() -> None:
             raise ValueError(f"the files embed otherwise than {name}")
 
 
-def _tokenizers() -> tuple[list[int], Tokenizer, Tokenizer]:
+def _tokenizers(source: Model) -> tuple[list[int], Tokenizer, Tokenizer]:
     """Return the ids of the pieces that stay, the original tokenizer and ours."""
-    source = read_installed()
     kept = kept_pieces([piece for piece, _ in source.pieces])
     return kept, tokenizer(source), tokenizer(_cut(source, kept))
 
@@ -206,7 +206,7 @@ def check_tokens(news: Path) -> None:
 
     Those that hold a piece that was left out are told apart.
     """
-    kept, whole, cut = _tokenizers()
+    kept, whole, cut = _tokenizers(read_installed())
     known = frozenset(kept)
     alike = lacking = count = 0
     for article in read_texts(news):

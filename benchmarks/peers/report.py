@@ -27,6 +27,11 @@ BUDGETS = (200, 500, 1000)
 LEARNT = frozenset(("drcd",))
 """Sets that wenju's reader has learnt from in part: only what is found before it reads counts."""
 
+_LEARNT_FROM = (
+    "wenju 的阅读模型学过这一集的四分之三，所以这里不量读后的次序、回答和拒答。Wenju's reader has "
+    "learnt from three quarters of this set, so what follows reading is not measured here."
+)
+
 Results = Mapping[str, Any]
 Row = Mapping[str, Any]
 Cell = str
@@ -297,12 +302,6 @@ def _answering(results: Results, system: str) -> list[Cell]:
     f1 = [statistics.fmean(row["answer"]["f1"] for row in each) for each in rows]
     aurocs = map(refusal_auroc, rows)
     return [" / ".join(f"{figure:.3f}" for figure in figures) for figures in (f1, aurocs)]
-
-
-_LEARNT_FROM = (
-    "wenju 的阅读模型学过这一集的四分之三，所以这里不量读后的次序、回答和拒答。Wenju's reader has "
-    "learnt from three quarters of this set, so what follows reading is not measured here."
-)
 
 
 def page(results: Results) -> str:
