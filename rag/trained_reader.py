@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,20 +11,20 @@ from dataclasses import replace
 from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from index.fold import Folded, fold
-from index.library import Hit
 from rag.boundaries import paired, whole_measure
 from rag.errors import ReaderError
-from rag.question import Asked
 from rag.reader import Span
 from rag.sentences import ScoredSentence
 from rag.span_scorer import SpanScorer
 from rag.spans import Probe, expectation
+
+if TYPE_CHECKING:
+    from rag.reader_tokens import Encoded, Vocabulary
 
 MODEL = "reader.onnx"
 VOCABULARY = "reader_vocabulary.txt"
@@ -34,13 +33,6 @@ DIGEST = "reader.sha256"
 SENTENCES_REFINED = 8
 """In how many of the sentences that the transformer likes best candidates are weighed."""
 
-_WORDS = re.compile(r"\s*[a-z]+|\s*[^a-z\s]")
-
-_START, _, _END, _UNKNOWN = range(4)
-_BLANK = "▁"
-_MAX_TOKENS = 320
-_MAX_QUESTION = 80
-_MAX_HEADING = 40
 _MAX_ANSWER = 80
 _AT_ONCE = min(8, os.cpu_count() or 1)
 _KEPT = 256
@@ -66,15 +58,6 @@ class Weights(NamedTuple):
     margin: float = -1.0
 
 
-class _Window(NamedTuple):
-    """A question with a passage as token ids; the passage's tokens start at `first`."""
-
-    hit: Hit
-    folded: Folded
-    ids: tuple[int, ...]
-    first: int
-
-
 class TrainedReader:
     """Reads whole passages, and weighs what it marks by the candidates of `rag.span_scorer`.
 
@@ -94,7 +77,7 @@ class TrainedReader:
         Raises:
             ReaderError: the model is missing or broken, or onnxruntime cannot be imported.
         """
-        self._session, self._ids, self._pieces = _load()
+        self._session, self._vocabulary = _load()
         # Each window alone, on one thread: in one padded batch they take twice the CPU time.
         self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="wenju-reader")
         self._logits = lru_cache(_KEPT)(self._run)
@@ -106,14 +89,15 @@ class TrainedReader:
         hits = list({id(s.hit): s.hit for s in sentences}.values())
         if not hits:
             return []
-        question = self._question_tokens(probe.asked)[:_MAX_QUESTION]
-        windows = [self._window(question, hit) for hit in hits]
-        logits = self._threads.map(self._logits, (window.ids for window in windows))
+        encode = self._vocabulary.encode
+        question = self._vocabulary.question_ids(probe.asked.text)
+        encoded = [encode(question, hit.passage.heading, hit.passage.text) for hit in hits]
+        logits = self._threads.map(self._logits, (each.ids for each in encoded))
         read = {
-            id(window.hit): _Read(window, *found)
-            for window, found in zip(windows, logits, strict=True)
+            id(hit): _Read(hit.passage.start, each, *found)
+            for hit, each, found in zip(hits, encoded, logits, strict=True)
         }
-        marked = [best for s in sentences if (best := _best(s, read[id(s.hit)]))]
+        marked = [best for s in sentences if (best := _marked(s, read[id(s.hit)]))]
         marked.sort(key=lambda span: -span.score - self._found(span.sentence))
         refined = [
             self._refined(probe, span, read[id(span.sentence.hit)])
@@ -148,31 +132,6 @@ class TrainedReader:
         weights = self.weights
         return weights.sentence * sentence.fused + weights.passage * sentence.hit.score
 
-    def _window(self, question: Sequence[int], hit: Hit) -> _Window:
-        heading = hit.passage.heading.strip()
-        ids = [_START, *question, _END, _END]
-        if heading and not hit.passage.text.lstrip("# ").startswith(heading):
-            ids += [*self._tokens(fold(heading).text)[:_MAX_HEADING], self._ids[_BLANK]]
-        folded = fold(hit.passage.text)
-        body = self._tokens(folded.text)[: _MAX_TOKENS - len(ids) - 1]
-        return _Window(hit, folded, (*ids, *body, _END), len(ids))
-
-    def _question_tokens(self, asked: Asked) -> list[int]:
-        if asked.chinese:
-            return self._tokens(asked.text)
-        ids: list[int] = []
-        for part in _WORDS.findall(" " + asked.text.strip()):
-            if part[-1].isascii() and part[-1].isalpha():
-                word = (_BLANK if part[0].isspace() else "") + part.strip()
-                ids += [self._ids[piece.value] for piece in self._pieces.tokenize(word)]
-            else:
-                ids += self._tokens(part)
-        return ids
-
-    def _tokens(self, folded: str) -> list[int]:
-        blank = self._ids[_BLANK]
-        return [blank if c.isspace() else self._ids.get(c, _UNKNOWN) for c in folded]
-
     def _run(self, ids: tuple[int, ...]) -> Logits:
         tokens = np.array([ids], dtype=np.int64)
         given = {"input_ids": tokens, "attention_mask": np.ones_like(tokens)}
@@ -181,48 +140,56 @@ class TrainedReader:
 
 
 class _Read(NamedTuple):
-    """A window with the logits of its tokens, `(tokens,)` each."""
+    """A passage that begins at `base` of its document, with its tokens' logits."""
 
-    window: _Window
+    base: int
+    encoded: Encoded
     starts: Floats
     ends: Floats
 
     def evidence(self, start: int, end: int) -> float:
         """Return the log-odds of the span `[start, end)` of the document against no answer."""
-        window = self.window
-        base = window.hit.passage.start
-        first = bisect_right(window.folded.ends, start - base)
-        last = bisect_left(window.folded.offsets, end - base) - 1
-        if window.first + last >= len(window.ids) - 1:
-            return -np.inf
-        marked = self.starts[window.first + first] + self.ends[window.first + last]
-        return float(marked - self.starts[0] - self.ends[0])
+        tokens = self.encoded.tokens(start - self.base, end - self.base)
+        return self._log_odds(*tokens) if tokens else -np.inf
+
+    def best(self, start: int, end: int) -> tuple[int, int, float] | None:
+        """Return the likeliest span inside `[start, end)` of the document, with its log-odds.
+
+        None where the window does not reach it.
+        """
+        folded, first = self.encoded.passage, self.encoded.first
+        low = bisect_left(folded.offsets, start - self.base)
+        high = bisect_right(folded.ends, end - self.base)
+        high = min(high, len(self.encoded.ids) - 1 - first)
+        if high <= low:
+            return None
+        starts, ends = (each[first + low : first + high] for each in (self.starts, self.ends))
+        square = np.ones((high - low, high - low), dtype=bool)
+        allowed = np.triu(square) & ~np.triu(square, _MAX_ANSWER)
+        sums = np.where(allowed, starts[:, None] + ends, -np.inf)
+        left, right = (low + int(at) for at in divmod(int(sums.argmax()), high - low))
+        begin, end = folded.span(left, right + 1)
+        return self.base + begin, self.base + end, self._log_odds(first + left, first + right)
+
+    def _log_odds(self, first: int, last: int) -> float:
+        return float(self.starts[first] + self.ends[last] - self.starts[0] - self.ends[0])
 
 
-def _best(sentence: ScoredSentence, read: _Read) -> Span | None:
-    """Return the likeliest span inside one sentence, None where the window does not reach it."""
-    window, starts, ends = read
-    base = window.hit.passage.start
-    tokens = len(window.ids) - 1 - window.first
-    low = bisect_left(window.folded.offsets, sentence.sentence.start - base)
-    high = min(bisect_right(window.folded.ends, sentence.sentence.end - base), tokens)
-    if high <= low:
+def _marked(sentence: ScoredSentence, read: _Read) -> Span | None:
+    """Return the likeliest span of one sentence, None where the window does not reach it."""
+    best = read.best(sentence.sentence.start, sentence.sentence.end)
+    if not best:
         return None
-    first, count = window.first + low, high - low
-    sums = starts[first : first + count, None] + ends[None, first : first + count]
-    square = np.ones((count, count), dtype=bool)
-    allowed = np.triu(square) & ~np.triu(square, _MAX_ANSWER)
-    start, end = divmod(int(np.where(allowed, sums, -np.inf).argmax()), count)
-    score = float(sums[start, end] - starts[0] - ends[0])
-    left, right = window.folded.span(low + start, low + end + 1)
-    return whole_measure(Span(sentence, base + left, base + right, score, score))
+    start, end, log_odds = best
+    return whole_measure(Span(sentence, start, end, log_odds, log_odds))
 
 
 @cache
-def _load() -> tuple[Any, dict[str, int], Any]:
+def _load() -> tuple[Any, Vocabulary]:
     try:
         import onnxruntime  # noqa: PLC0415 - takes a moment to load
-        from tokenizers.models import Unigram  # noqa: PLC0415
+
+        from rag.reader_tokens import Vocabulary  # noqa: PLC0415 - imports tokenizers
     except ImportError as error:
         raise ReaderError(
             f"阅读模型无法运行：{error}。改用规则抽取；请重新安装 wenju。",
@@ -241,10 +208,7 @@ def _load() -> tuple[Any, dict[str, int], Any]:
             raise
         except Exception as error:  # onnxruntime's errors share no base class of their own
             raise _broken(folder / MODEL, error) from error
-        lines = (folder / VOCABULARY).read_text("utf-8").split("\n")[:-1]
-    rows = [line.split("\t") for line in lines]
-    pieces = Unigram([(row[0], float(row[1])) for row in rows if len(row) > 1], 0)
-    return session, {row[0]: number for number, row in enumerate(rows)}, pieces
+        return session, Vocabulary(folder / VOCABULARY)
 
 
 def _check(folder: Path) -> None:

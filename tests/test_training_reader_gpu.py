@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from rag.reader_tokens import Vocabulary
 from training import reader_gpu
-from training.material import Question, Vocabulary, Window, passages
-from training.reader_gpu import Look, learn_characters, learn_reading, look, unpack
+from training.material import Question, Window, passages
+from training.reader_gpu import Learner, Look, learn_characters, learn_reading, look, unpack
 from training.reader_model import Reader
 
 CPU = torch.device("cpu")
@@ -70,14 +71,16 @@ def test_reading_is_learnt_and_written_and_read_back(
 ) -> None:
     torch.manual_seed(0)
     torch.set_num_threads(1)  # beside busy processes, several wait for each other
+    # By steps, not by the clock: a busy machine would not get anywhere in a second.
+    monkeypatch.setattr(Learner, "fraction", lambda self: self.steps / 5)
     for name in ("MASKED_BATCH", "MASKED_LENGTH", "READ_BATCH"):
         monkeypatch.setattr(reader_gpu, name, 8)
     model = Reader(SMALL)
     texts = torch.randint(10, 40, (4000,), dtype=torch.int16)
-    learn_characters(model, texts, seconds=0.5)
+    learn_characters(model, texts, seconds=1)
     made = reader_gpu._on(CPU, reader_gpu._windows(windows_of(256)))
     before = [p.detach().clone() for p in model.parameters()]
-    state = learn_reading(model, made, [np.arange(256)], seed=0, seconds=6)
+    state = learn_reading(model, made, [np.arange(256)], seed=0, seconds=1)
     assert any(not torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
 
     reader_gpu._write(state, tmp_path)

@@ -10,22 +10,20 @@ import gzip
 import json
 import random
 import re
-from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
-from tokenizers.models import Unigram
 
 from index.documents import Document
 from index.fold import fold
 from index.passages import Passage, split_document
 from index.words import Word, tagged
 from rag.follow_up import Turn, readings
+from rag.reader_tokens import Vocabulary
 from training.headers import made_header
-from training.reader_model import END, MAX_LENGTH, START, UNKNOWN
 
 TUNING = Path(__file__).parent / "tuning"
 NEWS = Path(__file__).parent / "news"
@@ -33,49 +31,14 @@ HELD_OUT = frozenset((2, 8, 12, *range(14, 85)))
 """Articles of the tuning set, by number, that are never trained on."""
 DRCD_HELD_OUT = 4
 """Every fourth article of DRCD's development set is never trained on."""
-BLANK = "▁"
 SIZES = (200, 150, 250)
 """Characters of the passages, pass by pass."""
 HEADERS = 600
 """Made-up headers in a pass."""
-EVERYDAYS = 2400
+EVERYDAYS = 4800
 """Windows in a pass that ask a passage one of the everyday questions."""
 EVERYDAY = (Path(__file__).parent / "everyday.txt").read_text("utf-8").split("\n")[:-1]
 """Questions that people ask of a chatbot and that no document here answers."""
-MAX_QUESTION = 80
-MAX_HEADING = 40
-
-
-class Vocabulary:
-    """One token a folded character; for questions without Chinese, Latin pieces too."""
-
-    def __init__(self, path: Path) -> None:
-        lines = [line.split("\t") for line in path.read_text("utf-8").split("\n")[:-1]]
-        self._ids = {line[0]: i for i, line in enumerate(lines)}
-        latin = [(line[0], float(line[1])) for line in lines if len(line) > 1]
-        self._latin = Unigram(latin, 0) if latin else None
-        self.blank = self._ids[BLANK]
-
-    def __len__(self) -> int:
-        return len(self._ids)
-
-    def ids(self, folded: str) -> list[int]:
-        """Return the id of every character; a blank is ▁, one not known is <unk>."""
-        get = self._ids.get
-        return [self.blank if char.isspace() else get(char, UNKNOWN) for char in folded]
-
-    def question_ids(self, folded: str) -> list[int]:
-        """Return the ids of a question: its words in the likeliest pieces if none is Chinese."""
-        if not self._latin or re.search("[\u3400-\u9fff]", folded):
-            return self.ids(folded)
-        ids: list[int] = []
-        for part in re.findall(r"\s*[a-z]+|\s*[^a-z\s]", " " + folded.strip()):
-            if part[-1].isascii() and part[-1].isalpha():
-                word = (BLANK if part[0].isspace() else "") + part.strip()
-                ids += [self._ids[piece.value] for piece in self._latin.tokenize(word)]
-            else:
-                ids += self.ids(part)
-        return ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,25 +60,12 @@ def window(
     answer: tuple[int, int] | None = None,
 ) -> Window | None:
     """Return the tokens; None where the answer, offsets into `text`, is not wholly inside."""
-    head = heading.strip()
-    before = [
-        START,
-        *vocabulary.question_ids(fold(question.strip()).text)[:MAX_QUESTION],
-        END,
-        END,
-    ]
-    if head and not text.lstrip("# ").startswith(head):
-        before += [*vocabulary.ids(fold(head).text)[:MAX_HEADING], vocabulary.blank]
-    folded = fold(text)
-    body = vocabulary.ids(folded.text)[: MAX_LENGTH - len(before) - 1]
-    ids = (*before, *body, END)
+    asked = vocabulary.question_ids(fold(question.strip()).text)
+    encoded = vocabulary.encode(asked, heading, text)
     if answer is None:
-        return Window(ids, len(before))
-    start = bisect_right(folded.ends, answer[0])
-    end = bisect_left(folded.offsets, answer[1]) - 1
-    if not start <= end < len(body):
-        return None
-    return Window(ids, len(before), len(before) + start, len(before) + end)
+        return Window(encoded.ids, encoded.first)
+    tokens = encoded.tokens(*answer)
+    return Window(encoded.ids, encoded.first, *tokens) if tokens else None
 
 
 @dataclass(frozen=True, slots=True)

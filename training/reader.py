@@ -29,10 +29,10 @@ from torch.multiprocessing.spawn import spawn
 from index.fold import fold
 from index.passages import Passage
 from rag.metrics import auroc, character_f1, exact_match
+from rag.reader_tokens import Vocabulary
 from training.material import (
     Material,
     Question,
-    Vocabulary,
     Window,
     batches,
     passages,

@@ -64,9 +64,10 @@ State = dict[str, Tensor]
 
 def pack(folder: Path, data: Path) -> None:
     """Write windows, texts, weights and what is looked at, from `FOLDER/start.pt` and the data."""
+    from rag.reader_tokens import Vocabulary  # noqa: PLC0415
     from training import material  # noqa: PLC0415
 
-    vocabulary = material.Vocabulary(folder / "vocabulary.txt")
+    vocabulary = Vocabulary(folder / "vocabulary.txt")
     learnt = material.Material(vocabulary, data)
     numbers: dict[material.Window, int] = {}
     passes = [

@@ -32,8 +32,8 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rag.reader_tokens import Vocabulary
 from training.material import (
-    Vocabulary,
     Window,
     passages,
     read_squad,

