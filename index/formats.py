@@ -57,14 +57,23 @@ FORMATS = {
 }
 """The formats by the suffix of a file's name."""
 
+_ZIP = b"PK\x03\x04"
 _MAGIC = {_PDF: b"%PDF-", _DOCX: b"PK", _PPTX: b"PK"}
 _OTHERS = (
     (b"%PDF-", "pdf", "pdf"),
-    (b"PK\x03\x04", "docx、pptx 或 zip", "docx, pptx or zip"),
+    (_ZIP, "docx、pptx 或 zip", "docx, pptx or zip"),
 )
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-_OLD = {".doc": "docx", ".ppt": "pptx", ".wps": "docx", ".dps": "pptx"}
-_MACROS = {".docm": "docx", ".dotm": "docx", ".pptm": "pptx", ".ppsm": "pptx", ".potm": "pptx"}
+_OLD = {".doc": "docx", ".docx": "docx", ".wps": "docx", ".xls": "csv", ".et": "csv"}
+_MACROS = {
+    ".docm": "docx",
+    ".dotm": "docx",
+    ".pptm": "pptx",
+    ".ppsm": "pptx",
+    ".potm": "pptx",
+    ".xlsm": "csv",
+}
+_UNREAD = {".xlsx": "csv", ".ods": "csv", ".odt": "docx", ".odp": "pptx"}
 
 
 def check_content(path: Path) -> None:
@@ -83,8 +92,14 @@ def check_content(path: Path) -> None:
             f"无法读取 {path}：{suffix} 文件可能带有宏。请另存为 {_MACROS[suffix]}。",
             f"{path} cannot be read: {suffix} files may have macros. Save it as {_MACROS[suffix]}.",
         )
+    if suffix in _UNREAD and head.startswith(_ZIP):
+        raise DocumentError(
+            f"无法读取 {path}：不支持 {suffix} 文件。请另存为 {_UNREAD[suffix]}。",
+            f"{path} cannot be read: {suffix} files are not supported. Save it as "
+            f"{_UNREAD[suffix]}.",
+        )
     if head.startswith(_OLE):
-        wanted = _OLD.get(suffix, "docx" if suffix == ".docx" else "pptx")
+        wanted = _OLD.get(suffix, _UNREAD.get(suffix, "pptx"))
         raise DocumentError(
             f"无法读取 {path}：它有密码，或者是旧版 Office 文件。请去掉密码，另存为 {wanted}。",
             f"{path} cannot be read: it is encrypted, or of an old Office. Save it as {wanted} "

@@ -431,13 +431,26 @@ def test_text_under_another_name_is_told(suffix: str, tmp_path: Path) -> None:
     assert f"内容不是 {suffix[1:]}" in error_of(path)
 
 
-@pytest.mark.parametrize(("suffix", "wanted"), [(".doc", "docx"), (".ppt", "pptx")])
+@pytest.mark.parametrize(
+    ("suffix", "wanted"),
+    [(".doc", "docx"), (".ppt", "pptx"), (".xls", "csv"), (".xlsx", "csv"), (".docx", "docx")],
+)
 def test_old_office_files_are_told_what_to_become(suffix: str, wanted: str, tmp_path: Path) -> None:
     path = tmp_path / f"旧{suffix}"
     path.write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600))
     assert f"另存为 {wanted}" in error_of(path)
     documents, (error,) = read(tmp_path)
     assert (documents, f"另存为 {wanted}" in error) == ([], True)
+
+
+@pytest.mark.parametrize(("suffix", "wanted"), [(".xlsx", "csv"), (".odt", "docx")])
+def test_office_files_that_are_not_read_are_told_what_to_become(
+    suffix: str, wanted: str, tmp_path: Path
+) -> None:
+    path = write_zip(tmp_path / f"表{suffix}", {"content.xml": b"<a/>"})
+    error = error_of(path)
+    assert f"不支持 {suffix}" in error
+    assert f"另存为 {wanted}" in error
 
 
 def altered(name: str, path: Path, members: dict[str, bytes]) -> Path:
