@@ -49,6 +49,16 @@ _CUTS = (
 )
 """The last place in a window to cut at, the better first; each sees one character beyond."""
 
+_TABLE = re.compile(
+    r"""
+      ^\|(?P<columns>[^\r\n]{1,200})\r?\n
+      \|(?=[ \t:|]*-)[ \t:|-]++\r?\n
+      (?P<rows>(?:\|[^\r\n]*+(?:\r?\n|\Z))++)
+    """,
+    re.VERBOSE | re.MULTILINE,
+)
+"""A table as Markdown has it: the names of its columns, a rule, and rows."""
+
 _HEADING_STYLES = (
     ("markdown", re.compile(r"#{1,6}\s+\S")),
     ("chapter", re.compile(r"第[一二三四五六七八九十百零〇\d]+[编篇章]")),
@@ -74,7 +84,8 @@ class Passage(Record):
     """A run of whole sentences under one heading; `document.text[start:end] == text`.
 
     `heading` is the innermost heading without its markup, or "". The heading's own line
-    opens the text of the first passage below it.
+    opens the text of the first passage below it. Behind the heading of a passage that begins
+    among the rows of a Markdown table stand the names of the columns.
     """
 
     id: str
@@ -132,7 +143,7 @@ def split_document(document: Document, *, max_chars: int = 200) -> list[Passage]
             heading=heading,
             text=document.text[start:end],
         )
-        for (start, end), heading in _pack(document.text, max_chars)
+        for (start, end), heading in _named(document.text, _pack(document.text, max_chars))
     ]
 
 
@@ -264,6 +275,23 @@ def _pack(text: str, max_chars: int) -> Iterator[tuple[Span, str]]:
         yield _joined(headings, paragraphs), heading
     elif headings:
         yield headings, heading
+
+
+def _named(text: str, packed: Iterable[tuple[Span, str]]) -> Iterator[tuple[Span, str]]:
+    """Yield the passages, the names of the columns told to those that begin in a table's rows."""
+    tables = _TABLE.finditer(text)
+    table = next(tables, None)
+    for span, heading in packed:
+        while table and table.end("rows") <= span[0]:
+            table = next(tables, None)
+        if table and table.start("rows") <= span[0]:
+            yield span, "：".join(filter(None, (heading, _columns(table["columns"]))))
+        else:
+            yield span, heading
+
+
+def _columns(row: str) -> str:
+    return "、".join(filter(None, map(str.strip, row.split("|"))))
 
 
 def _heading_text(line: str, style: str) -> str:

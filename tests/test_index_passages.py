@@ -167,3 +167,32 @@ def test_a_long_paragraph_is_packed_evenly() -> None:
 def test_impossible_size_is_refused() -> None:
     with pytest.raises(ValueError, match="max_chars"):
         split_document(document("字"), max_chars=0)
+
+
+ROWS = "\n".join(f"| 事项{n} | {n}个工作日 | {n}0元 |" for n in range(1, 41))
+COLUMNS = "事项、办理时限、收费"
+
+
+@pytest.mark.parametrize("rule", ["|---|---|---|", "| :-- | --: | :-: |"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_passages_among_the_rows_of_a_table_know_its_columns(rule: str, end: str) -> None:
+    text = f"# 指南\n| 事项 | 办理时限 | 收费 |\n{rule}\n{ROWS}\n\n{BODY * 6}".replace("\n", end)
+    first, *others = passages(text)
+    assert first.heading == "指南"
+    assert "| 事项 |" in first.text
+    among = [p for p in others if "个工作日" in p.text]
+    assert len(among) > 2
+    assert {p.heading for p in among} == {f"指南：{COLUMNS}"}
+    assert {p.heading for p in others if p not in among} == {"指南"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ROWS,  # no head
+        f"| 甲 | 乙 |\n{ROWS}",  # no rule
+        f"|{'长' * 201}|\n|---|\n{ROWS}",  # no head that anybody would write
+    ],
+)
+def test_rows_without_names_of_columns_have_the_heading_alone(text: str) -> None:
+    assert {p.heading for p in passages(f"# 指南\n{text}")} == {"指南"}

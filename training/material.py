@@ -24,6 +24,7 @@ from index.words import Word, tagged
 from rag.follow_up import Turn, readings
 from rag.reader_tokens import Vocabulary
 from training.headers import made_header
+from training.tables import made_table
 
 TUNING = Path(__file__).parent / "tuning"
 NEWS = Path(__file__).parent / "news"
@@ -37,6 +38,8 @@ HEADERS = 600
 """Made-up headers in a pass."""
 EVERYDAYS = 4800
 """Windows in a pass that ask a passage one of the everyday questions."""
+TABLES = 2400
+"""Made-up tables in a pass."""
 EVERYDAY = (Path(__file__).parent / "everyday.txt").read_text("utf-8").split("\n")[:-1]
 """Questions that people ask of a chatbot and that no document here answers."""
 
@@ -334,6 +337,7 @@ class Material:
                 out.append(self._make(question, passage.heading, passage.text))
         out += [self._headed(rng) for _ in range(round(HEADERS * self._share))]
         out += [self._everyday(rng) for _ in range(round(EVERYDAYS * self._share))]
+        out += [self._table(rng) for _ in range(round(TABLES * self._share))]
         return [each for each in out if each is not None]
 
     def _some(self, asked: Sequence[Asked], rng: random.Random) -> Sequence[Asked]:
@@ -344,6 +348,11 @@ class Material:
         made = made_header(rng)
         body = rng.choice(self._earlier)[0].document[: rng.randint(0, 150)]
         return window(self._vocabulary, made.question, "", made.text + body, made.place)
+
+    def _table(self, rng: random.Random) -> Window | None:
+        made = made_table(rng)
+        asked = reworded(made.question, rng)
+        return window(self._vocabulary, asked, made.heading, made.text, made.place)
 
     def _everyday(self, rng: random.Random) -> Window | None:
         """Ask a passage, a made-up header before half of them, what it does not answer."""
