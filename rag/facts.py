@@ -16,6 +16,7 @@ from index.references import places, resolved_text
 from index.words import Word, tagged
 from rag.amounts import Amount, amounts
 from rag.dates import Moment, dates
+from rag.measures import apart
 from rag.rarity import rarity
 
 Problem = tuple[str, str]
@@ -106,9 +107,9 @@ class Facts:
 @lru_cache(maxsize=2000)
 def facts_of(source: str, published: date | None) -> Facts:
     """Return the facts of a text; 今年 and the like are resolved by the day it was published."""
-    text = _BLANKS.sub("", fold(source).text)
+    folded = fold(source)
+    text, masked = (_BLANKS.sub("", each) for each in (folded.text, apart(folded, source)))
     moments = tuple(dates(text, published))
-    masked = text
     for moment in moments:
         blank = "," * (moment.end - moment.start)
         masked = masked[: moment.start] + blank + masked[moment.end :]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from index.fold import Folded, fold
 from rag.coordination import Group, coordinations
 from rag.measures import DATE, DURATION
-from rag.question import KINDS, Asked
+from rag.question import KINDS, Asked, Kind
 from rag.tokens import (
     AND,
     CLOSING,
@@ -48,7 +48,8 @@ _STOP = frozenset(
 )
 
 
-_MEASURES = {"number": "Q", "duration": "Q", "date": "T"}
+_MEASURES = {"number": "Q", "date": "T"}
+_DAYS_OR_YEARS = re.compile(r"近?\d{1,3} ?[年日天]")
 _MONEY = ("钱", "块钱", "块")
 
 
@@ -70,13 +71,6 @@ class Parsed:
     def offsets(self, first: int, last: int) -> tuple[int, int]:
         """Return where tokens `first` to `last` stand in `source`, half-open."""
         return self.folded.span(self.tokens[first].start, self.tokens[last].end)
-
-    def tag_before(self, end: int) -> str:
-        """Return the tag of the last token that begins before `end` of `source`."""
-        for k in range(len(self.tokens) - 1, -1, -1):
-            if self.offsets(k, k)[0] < end:
-                return self.tokens[k].tag
-        return ""
 
 
 @lru_cache(maxsize=20_000)
@@ -265,7 +259,8 @@ def type_fit(asked: Asked, text: str, tag: str) -> tuple[float, float, float]:
         "organisation": tag == "nt" or bool(_ORGANISATION.search(text)),
         "list": "," in text or "和" in text,
     }
-    unit = float(bool(asked.unit) and asked.unit.lstrip("个") in text)
+    units = {asked.unit.lstrip("个"), *(("日",) if asked.unit == "天" else ())}
+    unit = float(bool(asked.unit) and any(each in text for each in units))
     focus = 0.0
     if asked.focus:
         if text.endswith(asked.focus):
@@ -289,16 +284,23 @@ def _expected(asked: Asked, parsed: Parsed, first: int, last: int) -> float:
     tokens = parsed.tokens[first : last + 1]
     text = parsed.folded.text[tokens[0].start : tokens[-1].end]
     _, unit, focus = type_fit(asked, text, tokens[-1].tag)
-    measure = _MEASURES.get(asked.kind)
     odds = float(focus == 1.0)
-    if measure:
-        odds -= 4.0 * all(token.tag != measure for token in tokens)
-        odds += 3.0 * (len(tokens) == 1 and tokens[0].tag == measure)
+    if asked.kind in ("number", "date", "duration"):
+        fits = [_measures(asked.kind, token) for token in tokens]
+        odds -= 4.0 * (not any(fits))
+        odds += 3.0 * (fits == [True])
     if asked.unit and asked.unit not in _MONEY:
         odds -= 2.0 * (not unit)
     if asked.kind == "person":
         odds -= 2.0 * (tokens[-1].tag != "nr")
     return odds
+
+
+def _measures(kind: Kind, token: Token) -> bool:
+    """Tell a token of the kind asked for; 10年 and 20日 may be how long something takes."""
+    if kind == "duration":
+        return bool(DURATION.search(token.text) or _DAYS_OR_YEARS.fullmatch(token.text))
+    return token.tag == _MEASURES[kind]
 
 
 def features(

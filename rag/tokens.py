@@ -9,7 +9,7 @@ import numpy as np
 
 from index.fold import Folded
 from index.words import Word, tagged
-from rag.measures import DATE, QUANTITY
+from rag.measures import DATE, QUANTITY, apart
 
 OPENING, CLOSING = '“‘「『《〈(（【["', '”’」』》〉)）】]"'
 STRONG_END = frozenset(",;:。!?…\n，；：！？.")
@@ -56,7 +56,7 @@ def tokenise(sentence: str, folded: Folded) -> list[Token]:
     Punctuation keeps its original form, since folding makes 、 and ， one.
     """
     text = folded.text
-    fixed = _fixed_spans(text)
+    fixed = _fixed_spans(apart(folded, sentence))
     tokens: list[Token] = []
     position = 0
     words = [part for w in tagged(text) if w.text.strip() for part in _unglued(w)]

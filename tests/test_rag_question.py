@@ -11,9 +11,10 @@ from rag.question import KINDS, Kind, analyse
 WORDINGS: dict[Kind, str] = {
     "number": """教育小镇计划总投资是多少？|教育小镇总投资|一共引进了多少高层次人才？|入驻了几家医院
         |收费清单精简了百分之几？|精简了几成|楼有多高？|項目總投資是多少？|這裡有幾家醫院？|多少錢
-        |得了第几名|How many people joined?|how much was invested|What percentage was cut?""",
+        |得了第几名|提出了几点意见？|几号楼停水？|近几年投了多少钱
+        |How many people joined?|how much was invested|What percentage was cut?""",
     "date": """合肥是哪一年加入的？|什么时候开通？|甚麼時候開通？|何时开工|几月几日发布|多会儿开工
-        |啥时候开工|发布时间|文章发布日期|哪天獲批的？
+        |啥时候开工|发布时间|文章发布日期|哪天獲批的？|图书馆几点开门？|星期几闭馆|几点钟开会
         |When did it open?|In which year did it join?""",
     "duration": """开车要多久？|需要几个工作日？|多长时间能到|得花多少天|要幾個小時？|耗時多久
         |How long does it take?|How many working days does it take?""",

@@ -19,6 +19,7 @@ from rag.spans import (
     SENTENCE_SCORES,
     Parsed,
     coverage,
+    expectation,
     features,
     matched_characters,
     parse,
@@ -253,8 +254,20 @@ def test_a_span_fits_the_unit_and_the_focus() -> None:
     assert type_fit(analyse("引进了哪位教授？"), "上海交大", "n")[2] == 0
 
 
-def test_the_tag_before_an_end_is_that_of_the_last_token() -> None:
-    parsed = parse("总投资约100亿元。")
-    assert parsed.tag_before(len("总投资约100亿元")) == "Q"
-    assert parsed.tag_before(1) == parsed.tokens[0].tag
-    assert parsed.tag_before(0) == ""
+@pytest.mark.parametrize(
+    ("question", "sentence", "answer", "other"),
+    [
+        ("图书馆几点开门？", "图书馆9:00开门，可坐300人", "9:00", "300人"),
+        ("星期几闭馆？", "博物馆周一闭馆，年接待30万人", "周一", "30万人"),
+        ("护照有效期几年？", "护照有效期10年，收费120元", "10年", "120元"),
+        ("办结时限多少天？", "办结时限20日，收费30元", "20日", "30元"),
+        ("多长时间一趟？", "一个半小时一趟，票价5元", "一个半小时", "5元"),
+    ],
+)
+def test_a_time_is_expected_where_one_is_asked_for(
+    question: str, sentence: str, answer: str, other: str
+) -> None:
+    parsed = parse(sentence)
+    texts = [sentence[slice(*parsed.offsets(a, b))] for a, b in parsed.candidates.tolist()]
+    odds = dict(zip(texts, expectation(analyse(question), parsed).tolist(), strict=True))
+    assert odds[answer] > max(0, odds[other])
