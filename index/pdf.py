@@ -33,6 +33,8 @@ _NOTE_RATIO = 0.93
 _LONGEST_HEADING = 60
 _SMALL = 0.8
 _RUNNING_LINES = 2
+_SCANNED_LINES = 3
+"""Lines that may be printed on a scanned page: its number, a stamp."""
 
 _HAN = r"[\u2e80-\u303f\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]"
 _IS_HAN = re.compile(_HAN)
@@ -84,6 +86,7 @@ class _Page:
     lines: tuple[_Line, ...]
     width: float
     pictures: bool
+    """Whether it has some, beside hardly any text."""
     damaged: bool = False
 
 
@@ -93,7 +96,7 @@ def read_pdf(path: Path) -> Extracted:
     Raises:
         DocumentError: it is encrypted, damaged, too long, or pictures without text.
     """
-    pages = _pages(path)
+    pages = _without_running_lines(_pages(path))
     if not any(page.lines for page in pages):
         if any(page.pictures for page in pages):
             raise DocumentError(
@@ -102,9 +105,12 @@ def read_pdf(path: Path) -> Extracted:
                 "OCR program first.",
             )
         return Extracted("")
-    unread = (n for n, page in enumerate(pages, 1) if page.pictures or page.damaged)
-    pages = _with_headings(_without_running_lines(pages))
-    return replace(_joined(pages), unread=tuple(unread))
+    unread = (
+        number
+        for number, page in enumerate(pages, 1)
+        if page.damaged or (page.pictures and not page.lines)
+    )
+    return replace(_joined(_with_headings(pages)), unread=tuple(unread))
 
 
 def _pages(path: Path) -> list[_Page]:
@@ -143,7 +149,7 @@ def _page(document: pypdfium2.PdfDocument, number: int) -> _Page:
     ):
         lines = _columns(lines, height)
         width = height
-    pictures = not lines and any(
+    pictures = len(lines) <= _SCANNED_LINES and any(
         isinstance(found, pypdfium2.PdfImage) for found in page.get_objects(max_depth=3)
     )
     page.close()
@@ -298,7 +304,7 @@ def _without_running_lines(pages: Sequence[_Page]) -> list[_Page]:
 def _edges(page: _Page) -> list[_Line]:
     """Return the uppermost and lowest lines of a page."""
     if len(page.lines) < 2:
-        return []
+        return list(page.lines) if page.pictures else []
     by_height = sorted(page.lines, key=lambda line: line.bottom)
     return [*by_height[:_RUNNING_LINES], *by_height[-_RUNNING_LINES:]]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import stat
 import tempfile
@@ -391,6 +392,22 @@ def test_pages_that_are_scanned_are_told_and_the_others_taken(tmp_path: Path) ->
     assert "第 1、3 页" in error
     assert page_of(document, document.text.index(document.text.strip()[:10])) == 2
     assert only(path) == document  # nobody has to listen
+
+
+def test_a_scan_with_its_page_numbers_printed_on_it_is_one(tmp_path: Path) -> None:
+    scan = pypdfium2.PdfDocument(FILES / "扫描件.pdf")
+    document = pypdfium2.PdfDocument.new()
+    document.import_pages(scan, [0, 0])
+    for number, page in enumerate(document, 1):
+        text = pypdfium2.raw.FPDFPageObj_NewTextObj(document, b"Helvetica", 12)
+        written = ctypes.create_string_buffer(f"- {number} -\0".encode("utf-16-le"))
+        pypdfium2.raw.FPDFText_SetText(text, ctypes.cast(written, pypdfium2.raw.FPDF_WIDESTRING))
+        pypdfium2.raw.FPDFPageObj_Transform(text, 1, 0, 0, 1, 280, 30)
+        pypdfium2.raw.FPDFPage_InsertObject(page, text)
+        page.gen_content()
+    path = tmp_path / "带页码的扫描件.pdf"
+    document.save(path)
+    assert "扫描件" in error_of(path)
 
 
 @pytest.mark.parametrize("name", ["工作报告.docx", "招商推介.pptx", "资料.zip"])
