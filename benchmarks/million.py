@@ -418,8 +418,8 @@ def table(figures: Sequence[Mapping[str, Any]]) -> str:
     row("问题的向量 embed, ms", lambda f: pair(f["served"]["embed_ms"]))
     row("向量索引 vector search, ms", lambda f: pair(f["compared"]["search_ms"]))
     row("逐一比较 exact search, ms", lambda f: f"{f['compared']['exact_ms']:.1f}")
-    for mode in MODES:
-        row(f"{mode}, ms", lambda f, mode=mode: pair(f["served"]["stages_ms"][mode]))
+    for mode, name in zip(MODES, ("融合", "向量", "词语"), strict=True):
+        row(f"{name} {mode}, ms", lambda f, mode=mode: pair(f["served"]["stages_ms"][mode]))
     row("建索引时 fused while building, ms", lambda f: pair(f["served"]["switching_ms"]))
     row("Recall@10", lambda f: f"{f['compared']['recall']:.4f}")
     row("重新算分 rescored", lambda f: f"{f['compared']['recall_rescored']:.4f}")

@@ -296,8 +296,7 @@ class StoredLibrary(ABC):
 def best_cosine(rows: NDArray[np.float16], question: NDArray[np.float32]) -> float:
     """Return how near a passage is to a question: as near as the best of it and its sentences.
 
-    A passage of several sentences says more than its one vector holds: with the best of its
-    sentences and itself, more answers are found at rank 1 (see the README).
+    A passage of several sentences says more than its one vector holds.
     """
     return float((rows.astype(np.float32) @ question).max())
 
