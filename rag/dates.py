@@ -86,7 +86,8 @@ _CHINESE = re.compile(
     rf"(?P<month_part>{_PART})?"
     rf"|(?<![\d.])(?P<day>{_SMALL})[日号](?!线|楼)"
     rf"|(?P<half>{'|'.join(_HALVES)})?(?<![\d.])(?P<hour>{_SMALL})(?:时(?![间候])|点(?!{_DIGIT}|\d))"
-    rf"(?:(?P<minutes>{_SMALL})分|(?P<half_hour>半))?|(?P<clock>\d{{1,2}}:\d\d)(?::\d\d)?(?!\d)"
+    rf"(?:(?P<minutes>{_SMALL})分|(?P<half_hour>半))?"
+    rf"|(?:(?P<clock_half>{'|'.join(_HALVES)}) ?)?(?P<clock>\d{{1,2}}:\d\d)(?::\d\d)?(?!\d)"
     rf"|(?P<named>{'|'.join(_DAYS)})"
     rf"|(?P<year_part>上半年|下半年|年底|年初|年末|第?[一二三四]季度)"
 )
@@ -95,7 +96,7 @@ _ENGLISH = re.compile(
     rf"\b(?P<a>{_MONTH})\.? (?P<b>\d{{1,2}})(?:st|nd|rd|th)?(?:,? (?P<c>\d{{4}}))?\b"
     rf"|\b(?P<d>\d{{1,2}})(?:st|nd|rd|th)? (?P<e>{_MONTH})\.?(?:,? (?P<f>\d{{4}}))?\b"
     rf"|\b(?P<g>{_MONTH})\.?,? (?P<h>\d{{4}})\b"
-    rf"|\b(?P<iso>\d{{4}}-\d{{1,2}}-\d{{1,2}})\b"
+    rf"|\b(?P<iso>\d{{4}}[-/.]\d{{1,2}}[-/.]\d{{1,2}})\b"
     rf"|\b(?:in|of|since|by|from|until|before|after|early|late|mid|during) (?P<j>{_MONTH})\b(?!-)"
     r"|\b(?P<clock>\d{1,2}:\d\d)\b"
     r"|\b(?:in|of|since|by|from|until|during|year) (?P<i>(?:1\d|20)\d\d)\b"
@@ -172,11 +173,12 @@ def _of_year(
 def _minute(found: re.Match[str]) -> int:
     if found["clock"]:
         hour, minute = map(int, found["clock"].split(":"))
-        return 60 * hour + minute
-    hour = _small(found["hour"]) or 0
+    else:
+        hour = _small(found["hour"]) or 0
+        minute = 30 if found["half_hour"] else _small(found["minutes"]) or 0
     if hour < 12:
-        hour += _HALVES.get(found["half"] or "", 0)
-    return 60 * hour + (30 if found["half_hour"] else _small(found["minutes"]) or 0)
+        hour += _HALVES.get(found["half"] or found["clock_half"] or "", 0)
+    return 60 * hour + minute
 
 
 def _decade(at: tuple[str, int, int], found: re.Match[str]) -> Moment:
@@ -205,7 +207,7 @@ def _english(text: str) -> Iterator[Moment]:
     for found in _ENGLISH.finditer(text):
         at = (found.group(), *found.span())
         if found["iso"]:
-            year, month, day = map(int, found["iso"].split("-"))
+            year, month, day = map(int, re.split(r"[-/.]", found["iso"]))
             yield Moment(*at, year, month, day)
             continue
         if found["clock"]:

@@ -53,7 +53,7 @@ def differ(kind: Kind, one: str, other: str) -> bool:
     """Tell whether two answers to a question of this kind exclude each other.
 
     Numbers do where they have one unit and are further apart than either is exact, dates where
-    a year, month or day that both state differs, names where neither holds the other. Nothing
+    a year, month, day or time that both state differs, names where neither holds the other. Nothing
     else, such as a reason, can be told.
     """
     ours, theirs = facts_of(one, None), facts_of(other, None)
@@ -85,15 +85,15 @@ def _amounts_differ(ours: Sequence[Amount], theirs: Sequence[Amount]) -> bool:
 
 
 def _stated(facts: Facts) -> dict[str, set[int]]:
-    """Return the years, months and days of a text, by part."""
+    """Return the years, months, days and times of a text, by part."""
     return {
         part: {n for moment in facts.moments if (n := getattr(moment, part)) is not None}
-        for part in ("year", "month", "day")
+        for part in ("year", "month", "day", "minute")
     }
 
 
 def _dates_differ(ours: Mapping[str, set[int]], theirs: Mapping[str, set[int]]) -> bool:
-    """Tell whether two texts state one year, month or day each, and not the same."""
+    """Tell whether two texts state one year, month, day or time each, and not the same."""
     return any(
         len(ours[part]) == len(theirs[part]) == 1 and ours[part] != theirs[part] for part in ours
     )
