@@ -539,6 +539,48 @@ def test_a_link_in_an_archive_is_refused(tmp_path: Path) -> None:
     assert "指向压缩包以外" in error_of(path)
 
 
+@pytest.mark.parametrize("packing", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_a_damaged_file_of_an_archive_does_not_lose_the_others(
+    packing: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", packing) as packed:
+        packed.writestr("坏.txt", "坏" * 100)
+        packed.writestr("好.txt", "正文")
+        begin = packed.infolist()[0].header_offset + 30 + len("坏.txt".encode())
+        size = packed.infolist()[0].compress_size
+    content = bytearray(path.read_bytes())
+    content[begin + 9 : begin + size] = b"\xff" * (size - 9)
+    path.write_bytes(content)
+    documents, (error,) = read(path)
+    assert [d.id for d in documents] == ["a.zip/好.txt"]
+    assert "坏.txt" in error
+
+
+def test_a_word_document_with_a_damaged_part_is_told(tmp_path: Path) -> None:
+    path = altered("采购方案.docx", tmp_path / "a.docx", {"word/x.xml": os.urandom(500).hex()})
+    with zipfile.ZipFile(path) as package:
+        begin = package.getinfo("word/x.xml").header_offset + 30 + len("word/x.xml")
+    content = bytearray(path.read_bytes())
+    content[begin : begin + 100] = b"\xff" * 100
+    path.write_bytes(content)
+    assert "已损坏" in error_of(path)
+
+
+def test_names_that_no_file_may_have_are_read_from_archives(tmp_path: Path) -> None:
+    long = "关于进一步做好企业开办便利化有关工作的通知" * 5
+    path = write_zip(
+        tmp_path / "a.zip",
+        {f"{long}.csv": "姓名,电话\n周敏,1", "会议 10:30.docx": b"", "附件\\": ""},
+    )
+    with zipfile.ZipFile(path, "a") as packed:
+        packed.write(FILES / "采购方案.docx", "附件\\会议 10:30.csv")
+    documents, errors = read(path)
+    assert [(d.id, d.title) for d in documents] == [(f"a.zip/{long}.csv", long)]
+    assert len(errors) == 2
+    assert all("会议 10:30" in error for error in errors)
+
+
 def test_an_archive_of_too_many_files_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
