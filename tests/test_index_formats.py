@@ -332,6 +332,39 @@ def test_menus_and_banners_of_pages_are_left_out(tmp_path: Path) -> None:
     assert only(path).text == "正文第一段有一个链接。"
 
 
+def test_a_form_that_holds_the_text_is_kept_and_a_search_box_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "a.html"
+    search = "<form id=search><label>站内搜索</label><input name=q></form>"
+    text = "本市企业开办时间压缩至3个工作日以内，公章刻制免费，材料一次提交。"
+    script = f"<script>{'x' * 1000}</script>"
+    for body in (f"<form id=aspnetForm>{search}<p>{text}</p></form>", f"{search}<p>{text}</p>"):
+        path.write_text(f"<body>{script}{body}</body>", "utf-8")
+        assert only(path).text.splitlines()[-1] == text
+    assert "搜索" not in only(path).text
+
+
+def test_cells_of_pages_are_read_like_blocks(tmp_path: Path) -> None:
+    path = tmp_path / "a.html"
+    links = "".join(f"<li><a href=x>{name}</a>" for name in ("周敏", "李强", "王芳"))
+    path.write_text(
+        "<table><caption>各年<br>人口<script>x</script></caption>"
+        "<tr><th><h3>年份</h3><th>人口<th>负责人"
+        "<tr><td>2019<br>2020<td><p>5万</p><p>6万</p><span style='display:none'>藏</span>"
+        f"<td><ul>{links}</ul></table>",
+        "utf-8",
+    )
+    assert only(path).text.splitlines() == [
+        "各年 人口",
+        "年份：2019 2020，人口：5万 6万，负责人：周敏 李强 王芳",
+    ]
+
+
+def test_a_table_of_one_column_is_layout(tmp_path: Path) -> None:
+    path = tmp_path / "a.html"
+    path.write_text("<table><tr><td><h2>通知</h2><p>明天开会。</p><p>请准时。</p></table>", "utf-8")
+    assert only(path).text.splitlines() == ["## 通知", "明天开会。", "请准时。"]
+
+
 def test_text_that_a_script_would_show_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "a.html"
     path.write_text('<div id=js_content style="visibility: hidden"><p>正文。</p></div>', "utf-8")
