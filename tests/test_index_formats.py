@@ -18,7 +18,7 @@ import pytest
 from letters import LetterEmbedder
 from pptx.util import Emu
 
-from index import archives, formats, html, office, pdf
+from index import archives, formats, html, office, pdf, tables
 from index.documents import Document, read_documents
 from index.errors import DocumentError
 from index.formats import FORMATS, Format, extract
@@ -301,6 +301,47 @@ def test_heads_of_comma_separated_values_may_be_blank_or_alike(tmp_path: Path) -
     ):
         path.write_text(content, "utf-8")
         assert only(path).text.splitlines() == lines
+
+
+@pytest.mark.parametrize(
+    ("content", "first"),
+    [
+        ("地区,1月,65岁以上人口\n清河,5,6", "地区：清河，1月：5，65岁以上人口：6"),
+        ("地区,2022,2023\n清河,1200,1300", "地区：清河，2022：1200，2023：1300"),
+        (f"地区,{'指标' * 20}\n清河,5", f"地区：清河，{'指标' * 20}：5"),
+        ("清河,2019年5月1日\n青山,2018年12月2日", "清河：2019年5月1日"),
+        ("清河,-1.5%\n青山,12%", "清河：-1.5%"),
+    ],
+)
+def test_heads_that_a_file_says_to_be_such_may_begin_with_figures(
+    content: str, first: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(content, "utf-8")
+    assert tables.read_csv(path).text.splitlines()[0] == first
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "text"),
+    [
+        ("a.csv", "姓名,备注\n周敏,甲\u2028乙\n李强,丙\x85丁", "姓名：周敏，备注：甲 乙"),
+        ("a.csv", f"姓名,备注\n周敏,{'长' * 200_000}", f"姓名：周敏，备注：{'长' * 200_000}"),
+        ("a.tsv", "名单\n周敏,李强", "名单"),
+        (
+            "a.tsv",
+            "名单\n周敏\t李强\n王芳,赵云,钱进,孙权",
+            "名单：周敏，李强\n名单：王芳,赵云,钱进,孙权",
+        ),
+        ("a.csv", "姓名,备注\n周敏,'甲,乙'\n李强,'丙'", "姓名：周敏，备注：'甲，乙'"),
+        ("a.csv", '姓名,备注\n周敏,"甲,乙"', "姓名：周敏，备注：甲,乙"),
+    ],
+)
+def test_comma_separated_values_are_cut_only_at_their_signs(
+    name: str, content: str, text: str, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.write_text(content, "utf-8")
+    assert tables.read_csv(path).text.startswith(text)
 
 
 def test_rows_beyond_the_limit_are_not_left_out_silently(tmp_path: Path) -> None:
