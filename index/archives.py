@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import lzma
+import re
 import stat
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -17,10 +20,25 @@ MAX_UNPACKED_BYTES = 1_000_000_000
 MAX_RATIO = 200
 """How many times its packed size a large member may have; text packs to a tenth or so."""
 
+DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    NotImplementedError,
+    ValueError,
+)
+"""What is raised where a .zip, or a file in it, is damaged."""
+
 _ALWAYS_FINE_BYTES = 10_000_000
 _UTF8_NAMES = 0x800
 _ENCRYPTED = 0x1
 _COPIED_BYTES = 1 << 20
+_LONGEST_STEM, _LONGEST_SUFFIX = 40, 20
+"""Characters of a copy's name; systems allow some 255 bytes."""
+
+_NO_NAME = re.compile(r'[<>:"|?*]')
+_DRIVE = re.compile(r"[A-Za-z]:")
 _JUNK = ("__MACOSX/", ".DS_Store", "Thumbs.db", "desktop.ini")
 
 
@@ -37,8 +55,8 @@ class Archive:
         """Return the names of its files in order, hidden ones left out."""
         return sorted(
             name
-            for name, member in self._members.items()
-            if not member.is_dir()
+            for name in self._members
+            if not name.endswith("/")
             and not any(p.startswith(".") for p in name.split("/"))
             and not name.startswith(_JUNK)
             and not name.endswith(_JUNK)
@@ -48,8 +66,11 @@ class Archive:
     def unpacked(self, name: str) -> Iterator[Path]:
         """Yield a copy of one file, which is gone afterwards.
 
+        Its name is that of the file, or like it where no file of the system may be named so.
+
         Raises:
             DocumentError: it is damaged or encrypted.
+            OSError: it cannot be read or copied.
         """
         member = self._members[name]
         if member.flag_bits & _ENCRYPTED:
@@ -58,13 +79,17 @@ class Archive:
                 f"{name} in {self._path} cannot be read: it is encrypted. Unpack it first.",
             )
         with TemporaryDirectory(prefix="wenju-") as folder:
-            copy = Path(folder, PurePosixPath(name).name)
+            copy = Path(folder, _name_of_copy(name))
             try:
                 with self._opened.open(member) as packed, copy.open("wb") as written:
                     while chunk := packed.read(_COPIED_BYTES):
                         written.write(chunk)
-            except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError) as error:
-                raise _damaged(self._path) from error
+            except DAMAGE as error:
+                raise DocumentError(
+                    f"无法读取 {self._path} 里的 {name}：它已损坏或不完整。请重新下载压缩包。",
+                    f"{name} in {self._path} cannot be read: it is damaged or incomplete. Fetch "
+                    "the archive again.",
+                ) from error
             yield copy
 
 
@@ -78,7 +103,7 @@ def open_archive(path: Path) -> Iterator[Archive]:
     """
     try:
         opened = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError) as error:
+    except DAMAGE as error:
         raise _damaged(path) from error
     with opened:
         _check(path, opened.infolist())
@@ -104,7 +129,7 @@ def _check(path: Path, members: list[zipfile.ZipInfo]) -> None:
         name = _name(member)
         mode = member.external_attr >> 16
         strange = bool(mode) and stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR)
-        if strange or name.startswith("/") or ":" in name or ".." in name.split("/"):
+        if strange or name.startswith("/") or _DRIVE.match(name) or ".." in name.split("/"):
             raise DocumentError(
                 f"无法读取 {path}：其中的 {name} 指向压缩包以外。请确认它来自可信的地方。",
                 f"{path} cannot be read: {name} in it leads out of the archive. Make sure that "
@@ -120,6 +145,11 @@ def _name(member: zipfile.ZipInfo) -> str:
         readings = [text for each in ("utf-8", "gb18030") if (text := _decoded(raw, each))]
         name = max(readings, key=plausibility, default=name)
     return name.replace("\\", "/")
+
+
+def _name_of_copy(name: str) -> str:
+    path = PurePosixPath(_NO_NAME.sub("_", name))
+    return path.stem[:_LONGEST_STEM] + path.suffix[:_LONGEST_SUFFIX]
 
 
 def _decoded(raw: bytes, encoding: str) -> str:

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
 
 from index.archives import open_archive
@@ -165,7 +165,8 @@ def _read_folder(root: Path) -> Iterator[Document | DocumentError]:
     empty = True
     ignored = Ignored(root)
     for folder, subfolders, names in os.walk(root, onerror=broken.append):
-        ignored.enter(Path(folder))
+        for error in ignored.enter(Path(folder)):
+            yield _unreadable(Path(error.filename or folder), error)
         paths = [Path(folder, name) for name in sorted(names) if not name.startswith(".")]
         subfolders[:] = sorted(
             name
@@ -246,9 +247,11 @@ def _read_archive(path: Path, document_id: str) -> Iterator[Document | DocumentE
             try:
                 with archive.unpacked(name) as copy:
                     for item in _read_listed(copy, f"{document_id}/{name}"):
-                        yield _relocated(item, str(copy), f"{path}#{name}")
+                        yield _relocated(item, copy, path, name)
             except DocumentError as error:
                 yield error
+            except OSError as error:
+                yield _unreadable(Path(f"{path}#{name}"), error)
     if not names:
         yield DocumentError(
             f"{path} 里没有文件。请检查它是否为空。",
@@ -256,11 +259,15 @@ def _read_archive(path: Path, document_id: str) -> Iterator[Document | DocumentE
         )
 
 
-def _relocated(item: Document | DocumentError, copy: str, place: str) -> Document | DocumentError:
-    """Return what was read of a copy, or why it was not, as being of the place it came from."""
+def _relocated(
+    item: Document | DocumentError, copy: Path, archive: Path, name: str
+) -> Document | DocumentError:
+    """Return what was read of a copy, or why it was not, as being of the file in its archive."""
+    place = f"{archive}#{name}"
     if isinstance(item, Document):
-        return replace(item, source=item.source.replace(copy, place))
-    return item.replaced(copy, place)
+        title = PurePosixPath(name).stem if item.title == copy.stem else item.title
+        return replace(item, title=title, source=item.source.replace(str(copy), place))
+    return item.replaced(str(copy), place)
 
 
 def _read_format(path: Path, document_id: str, kind: Format) -> Iterator[Document | DocumentError]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import partial
 from itertools import islice, takewhile
 from pathlib import Path
 
@@ -24,12 +26,12 @@ Source: HTML, attributes common to td and th elements.
 """
 
 _DROPPED = frozenset(
-    """script style noscript template nav footer aside form button select input textarea iframe
+    """script style noscript template nav footer aside button select input textarea iframe
     object embed svg canvas video audio dialog menu head title""".split()
 )
 _BLOCKS = frozenset(
     """address article blockquote body caption center dd details div dl dt fieldset figcaption
-    figure h1 h2 h3 h4 h5 h6 header hr html li main ol p pre section summary ul""".split()
+    figure form h1 h2 h3 h4 h5 h6 header hr html li main ol p pre section summary ul""".split()
 )
 _ROLES = frozenset({"navigation", "banner", "contentinfo", "search", "complementary", "dialog"})
 _AROUND = re.compile(
@@ -49,7 +51,14 @@ _DATES = (
 )
 _SITE = re.compile(r"\s*[-_|–—]\s*[^-_|–—]+\Z")
 _BLANKS = re.compile(r"[ \t\r\n\f\u200b\ufeff]+")
+_ANY_BLANK = re.compile(r"\s+")
 _LINKED_SHARE = 0.6
+_GOOD_SHARE = 0.3
+"""The share of a page's text from which an element holds a good part of it."""
+
+_WRITTEN = etree.XPath(
+    "descendant::text()[not(parent::script or parent::style)]", smart_strings=False
+)
 
 
 def read_html(path: Path) -> Extracted:
@@ -62,7 +71,7 @@ def read_html(path: Path) -> Extracted:
     if root is None:
         return Extracted("")
     main = _main(root)
-    lines = _Lines()
+    lines = _Lines(partial(_is_around, whole=_size(main)))
     lines.read(main)
     text = lines.text()
     titles = (" ".join(found.split()) for found in root.xpath("//title/text()"))
@@ -108,10 +117,10 @@ def _encoding(path: Path, content: bytes) -> str:
 
 def _main(root: etree._Element) -> etree._Element:
     """Return the element of the main text, where the page marks one that holds most of it."""
-    whole = len(_plain(root))
+    whole = _size(root)
     for path in ("//main", "//*[@role='main']", "//article"):
         found = root.xpath(path)
-        if len(found) == 1 and len(_plain(found[0])) >= whole * 0.3:
+        if len(found) == 1 and _size(found[0]) >= whole * _GOOD_SHARE:
             return found[0]
     return root
 
@@ -120,24 +129,35 @@ def _plain(element: etree._Element) -> str:
     return "".join(etree.XPath("string()")(element)).strip()
 
 
+def _size(element: etree._Element) -> int:
+    """Return how many characters a reader may see, blanks not counted."""
+    return sum(len(_ANY_BLANK.sub("", text)) for text in _WRITTEN(element))
+
+
 class _Lines:
     """Gathers the lines of a page, block by block."""
 
-    def __init__(self) -> None:
-        self._lines: list[str] = []
+    def __init__(self, is_left_out: Callable[[etree._Element, str], bool]) -> None:
+        self._is_left_out = is_left_out
+        self._lines: list[tuple[str, str]] = []
         self._open: list[str] = []
         self._prefix = ""
 
     def text(self) -> str:
         self._end()
-        return "\n".join(self._lines)
+        return "\n".join(prefix + line for prefix, line in self._lines)
+
+    def flat(self) -> str:
+        """Return the lines as one, headings among them as text."""
+        self._end()
+        return " ".join(line for _, line in self._lines)
 
     def read(self, element: etree._Element) -> None:
         """Read an element and all below it, but not what follows it."""
         tag = element.tag
-        if not isinstance(tag, str) or _is_around(element, tag):
+        if not isinstance(tag, str) or self._is_left_out(element, tag):
             return
-        if tag == "table" and not element.xpath(".//table"):
+        if tag == "table" and _has_columns(element):
             self._table(element)
             return
         if tag == "br":
@@ -166,18 +186,31 @@ class _Lines:
     def _end(self) -> None:
         line = _BLANKS.sub(" ", "".join(self._open)).strip()
         if line:
-            self._lines.append(self._prefix + line)
+            self._lines.append((self._prefix, line))
             self._prefix = ""
         self._open = []
 
     def _table(self, table: etree._Element) -> None:
         self._end()
         for caption in table.iterchildren("caption"):
-            self._lines.append(" ".join(_plain(caption).split()))
+            if name := _flat(caption):
+                self._lines.append(("", name))
         rows = list(table.iter("tr"))
         cells = (map(_cell, row.iterchildren("th", "td")) for row in rows)
         head_rows = sum(1 for _ in takewhile(_is_head, rows))
-        self._lines.extend(lines_of(cells, head_rows=head_rows))
+        self._lines.extend(("", line) for line in lines_of(cells, head_rows=head_rows))
+
+
+def _has_columns(table: etree._Element) -> bool:
+    """Tell a table of values from one that lays out a page."""
+    return not table.xpath(".//table") and bool(table.xpath(".//tr[count(th | td) > 1]"))
+
+
+def _flat(element: etree._Element) -> str:
+    """Return all that is shown of a cell or a caption, as one line."""
+    lines = _Lines(_is_unshown)
+    lines.read(element)
+    return lines.flat()
 
 
 def _cell(cell: etree._Element) -> Cell:
@@ -185,7 +218,7 @@ def _cell(cell: etree._Element) -> Cell:
     columns, rows = (_span(cell, name) for name in ("colspan", "rowspan"))
     following = cell.getparent().itersiblings("tr")
     left = 1 + sum(1 for _ in islice(following, (rows or _MAX_ROWSPAN) - 1))
-    return Cell(_plain(cell), max(columns, 1), left)
+    return Cell(_flat(cell), max(columns, 1), left)
 
 
 def _span(cell: etree._Element, name: str) -> int:
@@ -198,14 +231,26 @@ def _is_head(row: etree._Element) -> bool:
     return all(cell.tag == "th" for cell in cells) or row.getparent().tag == "thead"
 
 
-def _is_around(element: etree._Element, tag: str) -> bool:
-    """Tell what stands around the text: navigation, banners, and what is not shown."""
-    if tag in _DROPPED or element.get("role") in (*_ROLES, "doc-backlink", "doc-noteref"):
+def _is_unshown(element: etree._Element, tag: str) -> bool:
+    """Tell what no reader sees as text, or only as a way to a note."""
+    return (
+        tag in _DROPPED
+        or element.get("role") in ("doc-backlink", "doc-noteref")
+        or element.get("hidden") is not None
+        or element.get("aria-hidden") == "true"
+        or bool(_HIDDEN.search(element.get("style", "")))
+    )
+
+
+def _is_around(element: etree._Element, tag: str, *, whole: int) -> bool:
+    """Tell what stands around the text: navigation, banners, and what is not shown.
+
+    `whole` is the size of the text: a form that holds a good part of it is no search box.
+    """
+    if _is_unshown(element, tag) or element.get("role") in _ROLES:
         return True
-    if element.get("hidden") is not None or element.get("aria-hidden") == "true":
-        return True
-    if _HIDDEN.search(element.get("style", "")):
-        return True
+    if tag == "form":
+        return _size(element) < whole * _GOOD_SHARE
     if tag in ("body", "html", "main", "article"):
         return False
     if tag == "header" and not any(e.tag in ("article", "main") for e in element.iterancestors()):

@@ -18,21 +18,26 @@ class Ignored:
         self._root = root
         self._rules: dict[Path, GitIgnoreSpec] = {}
 
-    def enter(self, folder: Path) -> None:
+    def enter(self, folder: Path) -> list[OSError]:
         """Read the rules of a folder, before anything in it is asked about.
 
-        Raises:
-            OSError: they cannot be read.
+        Those that are none, such as a lone "!", are passed over, as Git does. Return why some
+        cannot be read.
         """
         lines: list[str] = []
+        unread: list[OSError] = []
         for name in RULE_FILES:
             rules = folder / name
-            if rules.is_file():
-                lines += rules.read_text("utf-8", errors="replace").splitlines()
+            try:
+                if rules.is_file():
+                    lines += rules.read_text("utf-8", errors="replace").splitlines()
+            except OSError as error:
+                unread.append(error)
         if lines:
             from pathspec import GitIgnoreSpec  # noqa: PLC0415 - asking a question needs none
 
-            self._rules[folder] = GitIgnoreSpec.from_lines(lines)
+            self._rules[folder] = GitIgnoreSpec.from_lines(filter(_is_rule, lines))
+        return unread
 
     def file(self, path: Path) -> bool:
         """Tell whether a file is left out."""
@@ -51,3 +56,13 @@ class Ignored:
             if folder == self._root:
                 break
         return False
+
+
+def _is_rule(line: str) -> bool:
+    from pathspec import GitIgnoreSpec  # noqa: PLC0415 - asking a question needs none
+
+    try:
+        GitIgnoreSpec.from_lines([line])
+    except ValueError:
+        return False
+    return True

@@ -9,6 +9,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from index.archives import DAMAGE
 from index.errors import DocumentError
 from index.extracted import Extracted, usable
 from index.tables import Cell, lines_of
@@ -40,7 +41,7 @@ def read_docx(path: Path) -> Extracted:
     try:
         document = docx.Document(str(path))
         return Extracted(usable("\n".join(_Word(document).lines())))
-    except (KeyError, ValueError, SyntaxError, zipfile.BadZipFile) as error:
+    except (*DAMAGE, KeyError, SyntaxError) as error:
         raise damaged(path) from error
 
 
@@ -55,7 +56,7 @@ def read_pptx(path: Path) -> Extracted:
 
     try:
         slides = ["\n".join(_slide(slide)) for slide in pptx.Presentation(str(path)).slides]
-    except (KeyError, ValueError, SyntaxError, zipfile.BadZipFile) as error:
+    except (*DAMAGE, KeyError, SyntaxError) as error:
         raise damaged(path) from error
     text, pages = "", list[int]()
     for slide in map(usable, slides):
@@ -106,7 +107,7 @@ def _check_package(path: Path) -> None:
                             f"{path} cannot be read: it declares entities, which no Office file "
                             "does. Save it again first.",
                         )
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+    except (*DAMAGE, RuntimeError, OSError) as error:
         raise damaged(path) from error
 
 

@@ -49,15 +49,27 @@ _CUTS = (
 )
 """The last place in a window to cut at, the better first; each sees one character beyond."""
 
+_RULE = r"[ ]{0,3}\|(?=[ \t:|]*+-)[ \t:|-]++(?:\r?\n|\Z)"
 _TABLE = re.compile(
-    r"""
-      ^\|(?P<columns>[^\r\n]{1,200})\r?\n
-      \|(?=[ \t:|]*-)[ \t:|-]++\r?\n
-      (?P<rows>(?:\|[^\r\n]*+(?:\r?\n|\Z))++)
+    rf"""
+      ^[ ]{{0,3}}\|(?P<columns>[^\r\n]{{1,200}})\r?\n
+      {_RULE}
+      (?P<rows>(?:[ ]{{0,3}}\|[^\r\n]*+(?:\r?\n|\Z)(?!{_RULE}))++)
     """,
     re.VERBOSE | re.MULTILINE,
 )
-"""A table as Markdown has it: the names of its columns, a rule, and rows."""
+"""A table as Markdown has it: the names of its columns, a rule, and rows.
+
+A row above another rule heads a table of its own.
+"""
+
+_PIPE = re.compile(r"(?<!\\)\|")
+_FENCE = re.compile(r"(?P<run>`{3,}+(?=[^`]*\Z)|~{3,}+(?=[ \t]*+\S*+\Z))")
+"""The line that opens or closes a block of code.
+
+Source: CommonMark 0.31.2, section 4.5, but for what may stand behind tildes: many more words than
+one are no name of a language.
+"""
 
 _HEADING_STYLES = (
     ("markdown", re.compile(r"#{1,6}\s+\S")),
@@ -291,7 +303,8 @@ def _named(text: str, packed: Iterable[tuple[Span, str]]) -> Iterator[tuple[Span
 
 
 def _columns(row: str) -> str:
-    return "、".join(filter(None, map(str.strip, row.split("|"))))
+    cells = (cell.replace("\\|", "|").strip(" \t*`") for cell in _PIPE.split(row))
+    return "、".join(filter(None, cells))
 
 
 def _heading_text(line: str, style: str) -> str:
@@ -361,11 +374,17 @@ def _is_body(text: str, line: _Line) -> bool:
 
 
 def _styled(lines: Iterable[Span], text: str) -> Iterator[_Line]:
-    fenced = False
+    fence = ""
     for start, end in lines:
-        if text.startswith(("```", "~~~"), start, end):
-            fenced = not fenced
-        yield _Line(start, end, "" if fenced else _style(text, start, end))
+        found = _FENCE.match(text, start, end)
+        if fence or found:
+            yield _Line(start, end, "")
+        else:
+            yield _Line(start, end, _style(text, start, end))
+        if found and not fence:
+            fence = found["run"]
+        elif found and found.end() == end and found["run"].startswith(fence):
+            fence = ""
 
 
 def _style(text: str, start: int, end: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice, takewhile, zip_longest
@@ -12,6 +13,7 @@ from typing import NamedTuple
 from index.encodings import read_text
 from index.errors import DocumentError
 from index.extracted import Extracted, usable
+from index.formats import MAX_CHARS
 
 MAX_ROWS = 200_000
 """Rows that a file may have."""
@@ -26,6 +28,11 @@ _BLANKS = re.compile(r"\s+")
 _FIGURE = re.compile(r"(?!(?:19|20)\d\d(?:年\D*)?\Z)\d")
 """What begins like a value; years ("2022", "2022年营收") head columns too."""
 
+_NUMBER = re.compile(r"(?!(?:19|20)\d\d\Z)[-+]?[\d.,]+%?")
+"""A figure and nothing else, which heads no column, unless it may be a year."""
+
+_YEAR = re.compile(r"(?:19|20)\d\d")
+_DIGITS = re.compile(r"\d+")
 _LONGEST_HEAD = 30
 _SNIFFED_CHARS = 20_000
 
@@ -76,10 +83,11 @@ def read_csv(path: Path) -> Extracted:
     text = read_text(path)
     try:
         dialect: type[csv.Dialect] = csv.Sniffer().sniff(text[:_SNIFFED_CHARS], delimiters=",\t;")
-        dialect.doublequote = True
+        dialect.doublequote, dialect.quotechar = True, '"'
     except csv.Error:  # such as a single column
-        dialect = csv.excel
-    rows = csv.reader(text.splitlines(keepends=True), dialect)
+        dialect = csv.excel_tab if path.suffix.lower() == ".tsv" else csv.excel
+    csv.field_size_limit(MAX_CHARS)
+    rows = csv.reader(io.StringIO(text, newline=""), dialect)
     try:
         records = list(islice(filter(any, rows), MAX_ROWS + 1))
         if len(records) > MAX_ROWS:
@@ -113,9 +121,10 @@ def _is_caption(row: Sequence[Cell], *, wide: bool) -> bool:
 def _heads(rows: Sequence[Sequence[Cell]], told: int, width: int) -> tuple[list[str], int]:
     """Return the heads of the columns, and of how many rows they are made; none where unsure.
 
-    Some may be blank or alike only where the table says that they are heads: the first row of a
-    form, or of values, is none.
+    Some may be blank, alike, long or begin with a figure only where the table says that they are
+    heads: the first row of a form, or of values, is none.
     """
+    own_word = told > 0
     told = max(told, _grouped(rows[0]) if rows else 0)
     told = sum(1 for _ in takewhile(lambda row: not _is_banner(row), rows[: max(told, 0)]))
     count = told if 0 < told < len(rows) else 1
@@ -127,11 +136,33 @@ def _heads(rows: Sequence[Sequence[Cell]], told: int, width: int) -> tuple[list[
         len(rows) > count
         and width > (1 if told else 2)
         and (own * 2 >= width if told else own == width - (not heads[0]))
-        and all(len(part) <= _LONGEST_HEAD for part in chain(*parts))
-        and not any(map(_FIGURE.match, chain(*parts)))
+        and not (_hold_values(rows, count) if own_word else any(map(_is_no_head, chain(*parts))))
     ):
         return heads, count
     return [], 0
+
+
+def _is_no_head(text: str) -> bool:
+    """Tell what heads no column of a table that does not say where its heads are."""
+    return len(text) > _LONGEST_HEAD or bool(_FIGURE.match(text))
+
+
+def _hold_values(rows: Sequence[Sequence[Cell]], count: int) -> bool:
+    """Tell whether there are values in the first rows, which the table says to be heads.
+
+    Values are figures, and what is written like that below it, such as dates over dates.
+    """
+    *heads, below = _grid(rows[: count + 1], repeat=True)
+    if any(map(_NUMBER.fullmatch, chain(*heads))):
+        return True
+    return any(
+        _DIGITS.search(head) and not _YEAR.fullmatch(head) and _shape(head) == _shape(text)
+        for head, text in zip(heads[-1], below, strict=False)
+    )
+
+
+def _shape(text: str) -> str:
+    return _DIGITS.sub("0", text)
 
 
 def _grouped(row: Sequence[Cell]) -> int:

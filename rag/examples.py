@@ -31,7 +31,9 @@ def example_questions(library: Library, count: int, say: Messages) -> list[str]:
         found = (ask_for_number(s) for s in islice(sentences, _SENTENCES))
         asked = [question for question in found if question]
         spaced = asked[:: max(1, len(asked) // count)]
-        headings = [say.about_heading.format(p.heading) for p in passages if p.heading]
+        # Behind the heading of a table's rows stand the names of its columns, not of a topic.
+        headed = (p.heading for p in passages if p.heading and p.heading in p.text)
+        headings = [say.about_heading.format(heading) for heading in headed]
         about = [say.about_document] if len(latest) == 1 else []
         lists.append([*about, *spaced[: max(1, count - 2)], *headings[:1]])
     in_turn = (question for turn in zip_longest(*lists) for question in turn if question)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index.library import Library
-from index.passages import Sentence
+from index.passages import Passage, Sentence
 from index.words import Word
 from rag.question import Asked, ends_as_question
 from rag.sentences import ScoredSentence
@@ -29,8 +29,8 @@ def summarise(library: Library, document_id: str) -> list[Sentence]:
     passages = library.passages(document_id)
     vectors = library.sentence_embeddings([passage.id for passage in passages])
     rows = [
-        (passage.heading, sentence, vector)
-        for passage, matrix in zip(passages, vectors, strict=True)
+        (section, sentence, vector)
+        for section, passage, matrix in zip(_sections(passages), passages, vectors, strict=True)
         for sentence, vector in zip(passage.sentences(), matrix, strict=True)
         if len(sentence.text) >= _MIN_CHARS and not ends_as_question(sentence.text)
     ]
@@ -38,7 +38,7 @@ def summarise(library: Library, document_id: str) -> list[Sentence]:
         return [s for passage in passages for s in passage.sentences()][:1]
     matrix = np.array([vector for _, _, vector in rows])
     central = matrix @ matrix.mean(axis=0)
-    sections = _sections([heading for heading, _, _ in rows])
+    sections = [list(own) for _, own in groupby(range(len(rows)), key=lambda k: rows[k][0])]
     best = sorted(
         (max(section, key=lambda k: central[k]) for section in sections), key=lambda k: -central[k]
     )
@@ -95,9 +95,17 @@ _REQUEST = frozenset(
 )
 
 
-def _sections(headings: Sequence[str]) -> list[list[int]]:
-    numbered = groupby(range(len(headings)), key=lambda k: headings[k])
-    return [list(section) for _, section in numbered]
+def _sections(passages: Sequence[Passage]) -> Iterator[int]:
+    """Yield the number of the section of each passage.
+
+    A section begins where its heading stands in the text; the columns of a table, which stand
+    behind the heading of its rows, begin none.
+    """
+    number, heading = 0, ""
+    for passage in passages:
+        if passage.heading != heading and passage.heading in passage.text:
+            number, heading = number + 1, passage.heading
+        yield number
 
 
 def _diverse(matrix: NDArray[np.float32], central: NDArray[np.float32], count: int) -> list[int]:

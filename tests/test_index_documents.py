@@ -370,3 +370,32 @@ def test_what_a_folder_says_to_ignore_is_left_out(tmp_path: Path) -> None:
     ids = ["资料/a.txt", "资料/子/b.log.txt", "资料/子/d.txt"]
     assert ([d.id for d in documents], errors) == (ids, [])
     assert [d.id for d in read_documents(root / "b.log.txt")] == ["b.log.txt"]
+
+
+def test_rules_that_are_none_are_passed_over(tmp_path: Path) -> None:
+    root = tmp_path / "资料"
+    for name in ("通知.txt", "草稿.txt"):
+        write(root / name, name)
+    write(root / ".gitignore", "!\n\\\n草稿.txt\n")
+    documents, errors = read(root)
+    assert ([d.id for d in documents], errors) == (["资料/通知.txt"], [])
+
+
+def test_rules_that_cannot_be_read_are_named_and_the_rest_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "资料"
+    for name in ("通知.txt", "草稿.txt", ".gitignore"):
+        write(root / name, name)
+    write(root / ".wenjuignore", "草稿.txt\n")
+    read_text = Path.read_text
+
+    def refuse(path: Path, *given: Any, **named: Any) -> str:
+        if path.name == ".gitignore":
+            raise PermissionError(13, "Permission denied", str(path))
+        return read_text(path, *given, **named)
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    documents, (error,) = read(root)
+    assert [d.id for d in documents] == ["资料/通知.txt"]
+    assert f"无法读取 {root / '.gitignore'}：没有读取权限" in error

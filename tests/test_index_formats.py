@@ -19,7 +19,7 @@ import pytest
 from letters import LetterEmbedder
 from pptx.util import Emu
 
-from index import archives, formats, html, office, pdf
+from index import archives, formats, html, office, pdf, tables
 from index.documents import Document, read_documents
 from index.errors import DocumentError
 from index.formats import FORMATS, Format, extract
@@ -304,6 +304,47 @@ def test_heads_of_comma_separated_values_may_be_blank_or_alike(tmp_path: Path) -
         assert only(path).text.splitlines() == lines
 
 
+@pytest.mark.parametrize(
+    ("content", "first"),
+    [
+        ("地区,1月,65岁以上人口\n清河,5,6", "地区：清河，1月：5，65岁以上人口：6"),
+        ("地区,2022,2023\n清河,1200,1300", "地区：清河，2022：1200，2023：1300"),
+        (f"地区,{'指标' * 20}\n清河,5", f"地区：清河，{'指标' * 20}：5"),
+        ("清河,2019年5月1日\n青山,2018年12月2日", "清河：2019年5月1日"),
+        ("清河,-1.5%\n青山,12%", "清河：-1.5%"),
+    ],
+)
+def test_heads_that_a_file_says_to_be_such_may_begin_with_figures(
+    content: str, first: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(content, "utf-8")
+    assert tables.read_csv(path).text.splitlines()[0] == first
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "text"),
+    [
+        ("a.csv", "姓名,备注\n周敏,甲\u2028乙\n李强,丙\x85丁", "姓名：周敏，备注：甲 乙"),
+        ("a.csv", f"姓名,备注\n周敏,{'长' * 200_000}", f"姓名：周敏，备注：{'长' * 200_000}"),
+        ("a.tsv", "名单\n周敏,李强", "名单"),
+        (
+            "a.tsv",
+            "名单\n周敏\t李强\n王芳,赵云,钱进,孙权",
+            "名单：周敏，李强\n名单：王芳,赵云,钱进,孙权",
+        ),
+        ("a.csv", "姓名,备注\n周敏,'甲,乙'\n李强,'丙'", "姓名：周敏，备注：'甲，乙'"),
+        ("a.csv", '姓名,备注\n周敏,"甲,乙"', "姓名：周敏，备注：甲,乙"),
+    ],
+)
+def test_comma_separated_values_are_cut_only_at_their_signs(
+    name: str, content: str, text: str, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.write_text(content, "utf-8")
+    assert tables.read_csv(path).text.startswith(text)
+
+
 def test_rows_beyond_the_limit_are_not_left_out_silently(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("编号,名\n" + "1,甲\n" * 200_000, "utf-8")
@@ -331,6 +372,39 @@ def test_menus_and_banners_of_pages_are_left_out(tmp_path: Path) -> None:
         "utf-8",
     )
     assert only(path).text == "正文第一段有一个链接。"
+
+
+def test_a_form_that_holds_the_text_is_kept_and_a_search_box_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "a.html"
+    search = "<form id=search><label>站内搜索</label><input name=q></form>"
+    text = "本市企业开办时间压缩至3个工作日以内，公章刻制免费，材料一次提交。"
+    script = f"<script>{'x' * 1000}</script>"
+    for body in (f"<form id=aspnetForm>{search}<p>{text}</p></form>", f"{search}<p>{text}</p>"):
+        path.write_text(f"<body>{script}{body}</body>", "utf-8")
+        assert only(path).text.splitlines()[-1] == text
+    assert "搜索" not in only(path).text
+
+
+def test_cells_of_pages_are_read_like_blocks(tmp_path: Path) -> None:
+    path = tmp_path / "a.html"
+    links = "".join(f"<li><a href=x>{name}</a>" for name in ("周敏", "李强", "王芳"))
+    path.write_text(
+        "<table><caption>各年<br>人口<script>x</script></caption>"
+        "<tr><th><h3>年份</h3><th>人口<th>负责人"
+        "<tr><td>2019<br>2020<td><p>5万</p><p>6万</p><span style='display:none'>藏</span>"
+        f"<td><ul>{links}</ul></table>",
+        "utf-8",
+    )
+    assert only(path).text.splitlines() == [
+        "各年 人口",
+        "年份：2019 2020，人口：5万 6万，负责人：周敏 李强 王芳",
+    ]
+
+
+def test_a_table_of_one_column_is_layout(tmp_path: Path) -> None:
+    path = tmp_path / "a.html"
+    path.write_text("<table><tr><td><h2>通知</h2><p>明天开会。</p><p>请准时。</p></table>", "utf-8")
+    assert only(path).text.splitlines() == ["## 通知", "明天开会。", "请准时。"]
 
 
 def test_text_that_a_script_would_show_is_kept(tmp_path: Path) -> None:
@@ -554,6 +628,48 @@ def test_a_link_in_an_archive_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w") as packed:
         packed.writestr(link, "/etc/passwd")
     assert "指向压缩包以外" in error_of(path)
+
+
+@pytest.mark.parametrize("packing", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_a_damaged_file_of_an_archive_does_not_lose_the_others(
+    packing: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", packing) as packed:
+        packed.writestr("坏.txt", "坏" * 100)
+        packed.writestr("好.txt", "正文")
+        begin = packed.infolist()[0].header_offset + 30 + len("坏.txt".encode())
+        size = packed.infolist()[0].compress_size
+    content = bytearray(path.read_bytes())
+    content[begin + 9 : begin + size] = b"\xff" * (size - 9)
+    path.write_bytes(content)
+    documents, (error,) = read(path)
+    assert [d.id for d in documents] == ["a.zip/好.txt"]
+    assert "坏.txt" in error
+
+
+def test_a_word_document_with_a_damaged_part_is_told(tmp_path: Path) -> None:
+    path = altered("采购方案.docx", tmp_path / "a.docx", {"word/x.xml": os.urandom(500).hex()})
+    with zipfile.ZipFile(path) as package:
+        begin = package.getinfo("word/x.xml").header_offset + 30 + len("word/x.xml")
+    content = bytearray(path.read_bytes())
+    content[begin : begin + 100] = b"\xff" * 100
+    path.write_bytes(content)
+    assert "已损坏" in error_of(path)
+
+
+def test_names_that_no_file_may_have_are_read_from_archives(tmp_path: Path) -> None:
+    long = "关于进一步做好企业开办便利化有关工作的通知" * 5
+    path = write_zip(
+        tmp_path / "a.zip",
+        {f"{long}.csv": "姓名,电话\n周敏,1", "会议 10:30.docx": b"", "附件\\": ""},
+    )
+    with zipfile.ZipFile(path, "a") as packed:
+        packed.write(FILES / "采购方案.docx", "附件\\会议 10:30.csv")
+    documents, errors = read(path)
+    assert [(d.id, d.title) for d in documents] == [(f"a.zip/{long}.csv", long)]
+    assert len(errors) == 2
+    assert all("会议 10:30" in error for error in errors)
 
 
 def test_an_archive_of_too_many_files_is_refused(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -196,3 +197,34 @@ def test_passages_among_the_rows_of_a_table_know_its_columns(rule: str, end: str
 )
 def test_rows_without_names_of_columns_have_the_heading_alone(text: str) -> None:
     assert {p.heading for p in passages(f"# 指南\n{text}")} == {"指南"}
+
+
+def test_a_table_straight_behind_another_has_its_own_columns() -> None:
+    second = "| 姓名 | 电话 |\n| --- | --- |\n" + "\n".join(f"| 周敏{n} | {n} |" for n in range(60))
+    text = f"# 指南\n  | **事项** | `甲\\|乙` |\n  |---|---|\n  {ROWS}\n{second}"
+    found = passages(text.replace("\n|", "\n   |"))
+    headings = [p.heading for p in found if p.text.startswith(("| 事项", "| 周敏"))]
+    assert list(dict.fromkeys(headings)) == ["指南：事项、甲|乙", "指南：姓名、电话"]
+
+
+@pytest.mark.parametrize("piece", ["|", "-", "|a|\n", "|-", "|-|\n", "|a|\n|-|\n", " |", "`", "~"])
+def test_hostile_tables_and_fences_take_time_by_their_length(piece: str) -> None:
+    begun = time.monotonic()
+    passages("|a|\n|-|\n" + piece * (100_000 // len(piece)))
+    assert time.monotonic() - begun < 60
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "```python\n# 注释\n```",
+        "~~~ python\n# 注释\n```\n# 注释\n~~~",
+        "````\n# 注释\n```\n# 注释\n`````",
+        "```\n# 注释\n```python\n# 注释\n```",
+        "```code``` 是一行里的代码。",
+        "~~~ 不 是 代码。",
+    ],
+)
+def test_only_a_fence_opens_and_closes_code(code: str) -> None:
+    found = passages(f"# 甲\n{BODY * 3}\n{code}\n# 乙\n{BODY * 3}")
+    assert list(dict.fromkeys(p.heading for p in found)) == ["甲", "乙"]

@@ -128,3 +128,11 @@ def test_several_documents_are_not_this_article(tmp_path: Path) -> None:
 def test_an_empty_library_has_no_examples(tmp_path: Path) -> None:
     with letter_library(tmp_path / "库") as library:
         assert example_questions(library, 4, SAY) == []
+
+
+def test_columns_of_a_table_are_no_heading_to_ask_about(tmp_path: Path) -> None:
+    rows = "\n".join(f"| 企业开办事项第{n}号 | {n}个工作日之内 |" for n in range(40))
+    text = f"| 事项 | 办理时限 |\n|---|---|\n{rows}\n\n# 收费\n{FEES}"
+    with letter_library(tmp_path / "库", document(text)) as library:
+        asked = [each for each in example_questions(library, 8, SAY) if each.startswith("“")]
+    assert asked == [SAY.about_heading.format("收费")]

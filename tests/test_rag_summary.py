@@ -79,3 +79,15 @@ def test_a_topic_is_told_by_sentences_of_the_best_document() -> None:
     assert all(text[s.start : s.end] == s.text for s in found)
     assert TOWN in [s.text for s in found]
     assert [s.start for s in found] == sorted(s.start for s in found)
+
+
+def test_a_section_with_a_table_is_heard_once(tmp_path: Path) -> None:
+    rows = "\n".join(f"| 企业开办事项第{n}号 | {n}个工作日之内 |" for n in range(40))
+    table = f"| 事项 | 办理时限 |\n|---|---|\n{rows}"
+    text = f"# 指南\n{BODY}\n\n{table}\n\n{TOWN}\n# 收费\n{FEES}"
+    with letter_library(tmp_path / "库", document(text)) as library:
+        headings = {passage.heading for passage in library.passages("报道.txt")}
+        found = summarise(library, "报道.txt")
+    assert "指南：事项、办理时限" in headings
+    assert len(found) == 2
+    assert found[1].text == FEES

@@ -207,6 +207,21 @@ def test_what_a_client_sends_back_is_read_as_it_was_said(
     assert history == [Turn("assistant", answer.text)]
 
 
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_all_paragraphs_of_an_answer_are_kept_and_what_a_refusal_quotes_is_not(
+    lang: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WENJU_LANG", lang)
+    long = replace(ANSWER, text="约100亿元。\n\n“小镇”（在青山）由港利集团投资。")
+    for answer, said in ((long, long.text), (REFUSAL, REFUSAL.refusal_reason)):
+        content = body(answer) + footnotes(answer)
+        messages = [
+            Message(role="assistant", content=content),
+            Message(role="user", content="甲？"),
+        ]
+        assert CompletionRequest(messages=messages).turns()[1] == [Turn("assistant", said)]
+
+
 def test_what_others_said_is_left_as_it_is() -> None:
     said = "第一段。\n\n第二段，2*3。"
     messages = [Message(role="assistant", content=said), Message(role="user", content="甲？")]
@@ -264,10 +279,10 @@ def test_pages_notices_and_english(monkeypatch: pytest.MonkeyPatch) -> None:
     cited = replace(ANSWER.citations[0], page=3, title="报道")
     answer = replace(ANSWER, citations=(cited,), notices=("临时资料库。",))
     assert footnotes(answer) == (
-        "\n\n临时资料库。\n\n[1] 《报道》第 3 页：“总投资约100亿元的小镇。”"
+        "\n\n[1] 《报道》第 3 页：“总投资约100亿元的小镇。”\n\n临时资料库。"
     )
     monkeypatch.setenv("WENJU_LANG", "en")
-    assert footnotes(answer).endswith("[1] 报道, page 3: “总投资约100亿元的小镇。”")
+    assert "[1] 报道, page 3: “总投资约100亿元的小镇。”" in footnotes(answer)
 
 
 def test_an_answer_without_citations_stands_alone() -> None:

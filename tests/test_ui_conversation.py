@@ -80,3 +80,9 @@ def test_markdown_makes_nothing_of_what_others_wrote() -> None:
     assert "<script" not in page
     assert "<img" not in page
     assert "<a " not in page
+
+
+def test_what_a_browser_keeps_and_exports_tells_no_folders() -> None:
+    (kept,) = conversation.store(ASKED[:1])
+    assert kept["answer"]["citations"][0]["source"] == "报道.txt"
+    assert "/文档" not in conversation.to_json(ASKED[:1])

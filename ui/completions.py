@@ -41,8 +41,9 @@ _MARKUP = re.compile(r"[\\`*_\[\]<~$]")
 _WRITTEN = re.compile(rf"\\({_MARKUP.pattern})| ?\[(?:\d+|\?)\]")
 """What an answer is written with: markup taken literally, and the marks of its claims."""
 
-_NOTE = re.compile(r"\n\n(?:\[\d+\] |⚠ |理解为：|Understood as: )")
-"""The beginning of a note behind the body of an answer."""
+_QUOTED = r"“(?=[^\n]*+(?<=[）)]))[^\n]*?”(?:（| \()"
+_NOTE = re.compile(rf"\n\n(?:\[\d+\] |⚠ |理解为：|Understood as: |{_QUOTED})")
+"""The beginning of a note behind the body of an answer, or of what a refusal quotes."""
 
 
 class Part(BaseModel):
@@ -126,7 +127,8 @@ def _turns(messages: Sequence[Message]) -> Iterator[Turn]:
 
 def _told(content: str) -> str:
     """Return the text of an answer that a client sends back as it was given its `content`."""
-    text = content.partition("\n\n")[0] if _NOTE.search(content) else content
+    note = _NOTE.search(content)
+    text = content[: note.start()] if note else content
     return _WRITTEN.sub(r"\1", text)
 
 
@@ -183,13 +185,14 @@ def _numbered(claim: Claim, is_marked: bool) -> str:
 
 
 def _notes(answer: Answer) -> Iterator[str]:
-    yield from _around(answer)
+    yield from _understood(answer)
     for claim in answer.claims:
         if not claim.supported:
             label = say("原文没有支持这一句：", "The source does not support this: ")
             yield f"⚠ {label}{_line(claim.text)} {' '.join(map(_line, claim.problems))}"
     for citation in answer.citations:
         yield _footnote(citation)
+    yield from map(readable, answer.notices)
 
 
 def _refusal(answer: Answer) -> Iterator[str]:
@@ -200,13 +203,13 @@ def _refusal(answer: Answer) -> Iterator[str]:
             f"“{_line(nearest.text)}”（{_line(nearest.document_id)}）",
             f"“{_line(nearest.text)}” ({_line(nearest.document_id)})",
         )
-    yield from _around(answer)
+    yield from _understood(answer)
+    yield from map(readable, answer.notices)
 
 
-def _around(answer: Answer) -> Iterator[str]:
+def _understood(answer: Answer) -> Iterator[str]:
     if answer.resolved_question != answer.question:
         yield say("理解为：", "Understood as: ") + _line(answer.resolved_question)
-    yield from map(readable, answer.notices)
 
 
 def _footnote(citation: Citation) -> str:

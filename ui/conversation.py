@@ -14,7 +14,7 @@ from rag.answer import Answer
 from rag.citations import Citation, Claim
 from rag.follow_up import Turn
 from ui.language import say
-from ui.marking import marked, numbered
+from ui.marking import marked, numbered, without_folders
 from ui.terminal import confidence_in_words
 
 _KEPT_HITS = 5
@@ -45,8 +45,8 @@ class Exchange:
         return cls(question, datetime.now(UTC).isoformat(timespec="seconds"))
 
     def answered(self, answer: Answer) -> Exchange:
-        """Return it with an answer, of whose passages the best are kept."""
-        return replace(self, answer=replace(answer, hits=answer.hits[:_KEPT_HITS]))
+        """Return it with an answer: its best passages, and no folders of the server's."""
+        return replace(self, answer=without_folders(replace(answer, hits=answer.hits[:_KEPT_HITS])))
 
 
 _STORED = TypeAdapter(list[Exchange])

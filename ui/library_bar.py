@@ -14,6 +14,7 @@ from index.documents import Document
 from index.errors import IndexingError
 from index.library import Library
 from ui.language import error_message, say
+from ui.marking import file_name
 from ui.page_panels import panel
 from ui.render import escape
 from ui.terminal import safe
@@ -155,7 +156,10 @@ def _token() -> str:
 def _functions(library: Library, may_change: bool) -> list[Callable[..., Any]]:
     def list_documents(_: Any) -> list[dict[str, Any]]:
         documents = [asdict(document) for document in library.documents()]
-        return [document | {"title": safe(document["title"])} for document in documents]
+        return [
+            each | {"title": safe(each["title"]), "source": file_name(each["source"])}
+            for each in documents
+        ]
 
     def remove_document(document_id: str) -> str:
         """Remove a document and return what went wrong, to be told."""
