@@ -34,6 +34,8 @@ _NUMBER = re.compile(r"(?!(?:19|20)\d\d\Z)[-+]?[\d.,]+%?")
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _DIGITS = re.compile(r"\d+")
 _LONGEST_HEAD = 30
+_LONGEST_TOLD_HEAD = 80
+"""Of a table that says where its heads are, or of a csv, which may have none."""
 _SNIFFED_CHARS = 20_000
 
 
@@ -121,7 +123,7 @@ def _is_caption(row: Sequence[Cell], *, wide: bool) -> bool:
 def _heads(rows: Sequence[Sequence[Cell]], told: int, width: int) -> tuple[list[str], int]:
     """Return the heads of the columns, and of how many rows they are made; none where unsure.
 
-    Some may be blank, alike, long or begin with a figure only where the table says that they are
+    Some may be blank, alike, longer or begin with a figure only where the table says that they are
     heads: the first row of a form, or of values, is none.
     """
     own_word = told > 0
@@ -153,7 +155,7 @@ def _hold_values(rows: Sequence[Sequence[Cell]], count: int) -> bool:
     Values are figures, and what is written like that below it, such as dates over dates.
     """
     *heads, below = _grid(rows[: count + 1], repeat=True)
-    if any(map(_NUMBER.fullmatch, chain(*heads))):
+    if any(len(head) > _LONGEST_TOLD_HEAD or _NUMBER.fullmatch(head) for head in chain(*heads)):
         return True
     return any(
         _DIGITS.search(head) and not _YEAR.fullmatch(head) and _shape(head) == _shape(text)

@@ -649,7 +649,9 @@ def test_a_damaged_file_of_an_archive_does_not_lose_the_others(
 
 
 def test_a_word_document_with_a_damaged_part_is_told(tmp_path: Path) -> None:
-    path = altered("采购方案.docx", tmp_path / "a.docx", {"word/x.xml": os.urandom(500).hex()})
+    path = altered(
+        "采购方案.docx", tmp_path / "a.docx", {"word/x.xml": os.urandom(500).hex().encode()}
+    )
     with zipfile.ZipFile(path) as package:
         begin = package.getinfo("word/x.xml").header_offset + 30 + len("word/x.xml")
     content = bytearray(path.read_bytes())
