@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from index.fold import fold
+from index.fold import fold, has_chinese
 from index.words import Word, tagged
 
 Kind = Literal[
@@ -218,7 +218,7 @@ def tells_of_the_moment(text: str) -> bool:
 def analyse(question: str) -> Asked:
     """Take a question apart by its wording; never fails, `thing` being the last resort."""
     text = fold(question).text.strip().replace("甚么", "什么")
-    chinese = any("\u3400" <= character <= "\u9fff" for character in text)
+    chinese = has_chinese(text)
     kind, start, end = _kind_and_gap(text, chinese)
     words = tuple(tagged(text))
     focus = _focus(words, start, end)
