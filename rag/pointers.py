@@ -32,6 +32,7 @@ _SORT_BY_NOUN: dict[Sort, str] = {
     "organisation": r"家|公司|企业|单位|机构|部门|团队|组织|协会|集团|机关",
     "place": r"地方|城市|地区|市|县|区|镇|乡|村|省|地|小区|园区",
 }
+_NAME_TAGS = ("nr", "ns", "nt", "nz")
 _MOST_NAMES = 3
 """How many things one pointer may stand for."""
 
@@ -61,9 +62,13 @@ class Pointer(NamedTuple):
 def pointer_in(question: str) -> Pointer | None:
     """Return the first pointer to the turns before, if any.
 
-    None is inside a word: 吉他 and 土耳其 hold none.
+    None is inside a word or begins a name: 吉他, 土耳其 and 那曲 hold none.
     """
-    inside = {at for word in tagged(question) for at in range(word.start + 1, word.end)}
+    inside = {
+        at
+        for word in tagged(question)
+        for at in range(word.start + (not word.tag.startswith(_NAME_TAGS)), word.end)
+    }
     for found in _POINTER.finditer(question):
         text, start, end = found.group(), found.start(), found.end()
         opens = start == 0 or question[start - 1] in ",，"

@@ -348,3 +348,19 @@ def test_a_word_that_holds_a_pronoun_is_none(question: str) -> None:
     assert pointer_in(question) is None
     history = turns("青石县文化馆在哪里？", "建设路12号")
     assert question in readings(question, history)
+
+
+@pytest.mark.parametrize(
+    ("question", "resolved"),
+    [
+        ("那曲市有多少人口？", "那曲市有多少人口？"),
+        ("那拉提草原的面积多大？", "那拉提草原的面积多大？"),
+        ("好未来公司投资多少？", "好未来公司投资多少？"),
+        ("好的，芜湖市有多少人口？", "芜湖市有多少人口？"),
+        ("那芜湖市有多少人口？", "芜湖市有多少人口？"),
+        ("那停车费呢", "公园的停车费是多少？"),
+        ("票价呢？", "公园的票价是多少？"),
+    ],
+)
+def test_a_lead_is_taken_away_only_where_it_is_a_word(question: str, resolved: str) -> None:
+    assert resolved in readings(question, turns("公园几点开门？", "8点"))
