@@ -251,7 +251,9 @@ def _kind_and_gap(text: str, chinese: bool) -> tuple[Kind, int, int]:
     bare = text.rstrip("?!。. ")
     found = _first_gap(text, _CHINESE if chinese else _ENGLISH)
     yes_no = (_YES_NO if chinese else _YES_NO_ENGLISH).search(_THANKS.sub("", text))
-    attribute = next((kind for kind, pattern in _BARE if re.search(pattern, bare)), None)
+    attribute: Kind | None = next(
+        (kind for kind, pattern in _BARE if re.search(pattern, bare)), None
+    )
     thanks = _THANKS_ONLY.search(text) and not (found or yes_no or attribute)
     if thanks or _META.search(text):
         return "meta", len(bare), len(bare)
