@@ -43,6 +43,7 @@ _PIECE = re.compile(
     # A plain character before another one may combine with it, so it goes with that one.
     rf"(?P<plain>[{_PLAIN}]+(?![^{_PLAIN}]))|[{_PLAIN}]?[^{_PLAIN}]+"
 )
+_CHINESE = re.compile("[\u3400-\u9fff]")
 _INVISIBLE = frozenset("\u00ad\u200b\u200c\u200d\u2060\ufeff\ufe0e\ufe0f")
 
 
@@ -107,6 +108,11 @@ def _fold_width(text: str) -> Folded:
                 offsets.extend([start] * len(folded))
                 ends.extend([end] * len(folded))
     return Folded("".join(out), offsets, ends)
+
+
+def has_chinese(text: str) -> bool:
+    """Tell whether there is any Chinese character in a text."""
+    return bool(_CHINESE.search(text))
 
 
 def _fold_piece(text: str, piece: re.Match[str]) -> list[tuple[int, int, str]]:

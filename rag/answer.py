@@ -55,9 +55,10 @@ READ_FURTHER = 2
 class Answer(AnswerRecord):
     """The answer to one question, or a refusal with its reason.
 
-    In extract mode `text` is the span alone, list items joined by 、, the answers to the parts of
-    a question by ；; in llm mode it is what the model wrote, the texts of `claims` standing in it
-    in their order. When `refused`, `text` and `claims` are empty, `refusal_reason` is for people
+    In extract mode `text` is the span alone, a list as its sentence writes it (its items joined
+    by 、 only where other words stand between them), the answers to the parts of a question joined
+    by ；; in llm mode it is what the model wrote, the texts of `claims` standing in it in their
+    order. When `refused`, `text` and `claims` are empty, `refusal_reason` is for people
     and the nearest passage is `hits[0]`. `citations` are those of all claims in the order of
     their numbers.
     `confidence` is a calibrated probability in [0, 1]. `missing_terms` are the question's

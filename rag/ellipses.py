@@ -103,7 +103,8 @@ def _asks_other(attribute: str, last: Exchange) -> bool:
     """Tell whether an attribute wants another kind of answer than the question before."""
     kind = analyse(attribute).kind
     if MEASURE.search(attribute):
-        return last.asked.kind != "number" or last.asked_noun is not None
+        clock = last.asked.unit == "点"
+        return last.asked.kind != "number" or last.asked_noun is not None or clock
     return kind in _ENDINGS and kind != last.asked.kind
 
 

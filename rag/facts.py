@@ -11,7 +11,7 @@ from functools import lru_cache
 from itertools import chain
 
 from index.documents import Document
-from index.fold import fold
+from index.fold import fold, has_chinese
 from index.references import places, resolved_text
 from index.words import Word, tagged
 from rag.amounts import Amount, amounts
@@ -64,7 +64,7 @@ class Facts:
     @property
     def chinese(self) -> bool:
         """Whether there is any Chinese in the text."""
-        return any("\u3400" <= character <= "\u9fff" for character in self.text)
+        return has_chinese(self.text)
 
     def before(self, amount: Amount) -> str:
         """Return what stands before an amount in its clause, after the amount before it."""

@@ -33,9 +33,12 @@ class Turn(AnswerRecord):
 
 
 _LEADING = re.compile(
-    r"^(?:那[么麼]|那|[还還]有|另外|然[后後]|接[着著]|[请請][问問]|以及|至[于於]|而且?|哦|嗯|好的?"
-    r"|[对對]了)[,，\s]*"
+    r"^(?:那[么麼]|那|[还還]有|另外|然[后後]|接[着著]|[请請][问問]|以及|至[于於]|而且?|哦|嗯"
+    r"|好的?(?=[,，\s])|[对對]了)[,，\s]*"
 )
+_NAME_TAGS = ("nr", "ns", "nt", "nz", "t")
+"""The tags of words known to begin with a lead: 那曲, 而今; others are words of chance."""
+
 _POINTING_LEAD = re.compile(rf"那[两几二三四五六七八九十][{COUNTING}]")
 _ASIDE = re.compile(
     r"^(?:(?:[顺順]便|另外|最[后後]|再|[还還]?想再?)[问問](?:一?下|一?[个個])?[,，:：\s]*"
@@ -141,12 +144,15 @@ def _joined(body: str, last: Exchange) -> Iterator[str]:
 
 
 def _without_leading(question: str) -> str:
-    """Take away "那", "还有" and the like, but not the 那 of 那里, 那个 and 那家医院."""
+    """Take away "那", "还有" and the like, but not the 那 of 那里, 那个, 那家医院 and 那曲."""
     led = _LEADING.match(question)
     if led is None or _POINTING_LEAD.match(question):
         return question
+    words = tagged(question)
+    if any(w.start < led.end() < w.end and w.tag.startswith(_NAME_TAGS) for w in words):
+        return question
     if led.group() == "那":
-        first, *rest = [word.text for word in tagged(question)]
+        first, *rest = [word.text for word in words]
         if (first[1:] or "".join(rest[:1])) in {*COUNTING, *"里裡裏儿兒边邊些"}:
             return question
     return question[led.end() :]

@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 
+from index.fold import fold
 from rag import figures, names, polarity
 from rag.facts import Evidence, Facts, Problem, facts_of
-from rag.lists import pairings
+from rag.lists import item_text, pairings
 from rag.rarity import rarity
 from rag.settings import Language
-from rag.spans import Parsed, parse
+from rag.spans import parse
 
 Check = Callable[[Facts, Evidence], Iterator[Problem]]
 
@@ -42,7 +43,9 @@ def _pairings(said: Facts, evidence: Evidence) -> Iterator[Problem]:
     for sentence in evidence.facts.source.split("\n"):
         parsed = parse(sentence)
         for pairing in pairings(parsed):
-            left, right = ([_item(parsed, item) for item in items] for items in pairing)
+            left, right = (
+                [fold(item_text(parsed, item)).text for item in items] for items in pairing
+            )
             for one, other in _paired(said, left, right):
                 if left.index(one) != right.index(other):
                     meant = right[left.index(one)]
@@ -50,11 +53,6 @@ def _pairings(said: Facts, evidence: Evidence) -> Iterator[Problem]:
                         f"原文与“{one}”对应的是“{meant}”，不是“{other}”",
                         f"the source pairs “{one}” with “{meant}”, not with “{other}”",
                     )
-
-
-def _item(parsed: Parsed, item: tuple[int, int]) -> str:
-    start, end = parsed.tokens[item[0]].start, parsed.tokens[item[1]].end
-    return parsed.folded.text[start:end]
 
 
 def _paired(said: Facts, left: Sequence[str], right: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -41,19 +41,26 @@ _WORD = "|".join(_ENGLISH_WORDS)
 ENGLISH_NUMERAL = rf"(?:{_FIGURES}(?: (?:{_SCALE}))*|\b(?:{_WORD})(?:[- ](?:{_WORD}|{_SCALE}))*\b)"
 
 _PART = re.compile(rf"{_FIGURES}|.", re.DOTALL)
+_SCALES = {**_TENS, "万": 10**4}
+_SHORTENED = re.compile("([百千佰仟万])([一二三四五六七八九壹贰叁肆伍陆柒捌玖])$")
 _SPELLED = re.compile(rf"[{''.join(CHINESE_DIGITS)}]{{2,}}")
 
 
 def value(numeral: str) -> float | None:
     """Return the value of a folded numeral such as "1.2亿" or "一百八十", None if it is none.
 
-    The digits of a run without 十, 百 or 千 are read one by one: 二〇一九 is 2019.
+    The digits of a run without 十, 百 or 千 are read one by one: 二〇一九 is 2019. A last digit
+    right behind 百, 千 or 万 counts tenths of that: 三万五 is 35,000.
     """
     whole, _, decimals = numeral.partition("点")
     if decimals:
         return _with_decimals(whole, decimals)
     if _SPELLED.fullmatch(numeral):
         return float("".join(str(CHINESE_DIGITS[digit]) for digit in numeral))
+    if shortened := _SHORTENED.search(numeral):
+        scale = _SCALES[shortened[1]]
+        rounded = value(numeral[:-1])
+        return None if rounded is None else rounded + CHINESE_DIGITS[shortened[2]] * scale / 10
     total, section, figure = 0.0, 0.0, None
     for part in _PART.findall(numeral):
         if part[0].isascii() and part[0].isdigit():

@@ -12,6 +12,7 @@ from itertools import product
 
 from index.words import Word, tagged
 from rag.ellipses import attribute_of, likeness
+from rag.exchange import END_MARKS
 from rag.measures import DATE
 from rag.naming import CLOSING_QUOTES, MEASURE, OPENING_QUOTES
 from rag.question import analyse
@@ -73,10 +74,16 @@ def _respective(question: str) -> list[str]:
 def _attributes(question: str) -> list[str]:
     """Return the questions for each of two measures: "总投资和面积是多少"."""
     what = _WHAT.search(question)
-    head = question[: what.start()] if what else ""
-    if what is None or not all(map(_is_attribute, _pieces(_last_clause(head)[1]))):
+    asked = analyse(question)
+    if what:
+        head, rest = question[: what.start()], what.group()
+    elif asked.gap_start == asked.gap_end and asked.kind in ("date", "place", "number"):
+        head, rest = question.rstrip(END_MARKS), "是什么？"
+    else:
         return []
-    return [_ended(item, what.group()) for item in _items(head)]
+    if not all(map(_is_attribute, _pieces(_last_clause(head)[1]))):
+        return []
+    return [_ended(item, rest) for item in _items(head)]
 
 
 def _is_adverb(word: str, rest: str) -> bool:

@@ -15,10 +15,11 @@ COUNTING = "个個家位则則组組条條座所种種款次场場件支批处�
 """The measure words that stand between a demonstrative and its noun."""
 
 _POINTER = re.compile(
-    r"(?P<pronoun>[他她](?:[们們][俩倆两兩]?)?|[它牠][们們]?(?![俩倆])"
+    r"(?P<pronoun>(?<![其吉维維])[他她](?:[们們][俩倆两兩]?)?(?![人乡鄉国國])"
+    r"|(?<!其)[它牠][们們]?(?![俩倆])"
     r"|(?<![与與尤极極])其(?![实實中他她它次余餘间間]))"
     r"|(?P<place>[这這那](?:里|裡|裏|儿|兒|边|邊|地方)|当地|當地)"
-    r"|(?P<demonstrative>(?:[这這那该該]|此(?![前后後外次时時番刻]))"
+    r"|(?P<demonstrative>(?:[这這那]|(?<![应應本活])[该該]|(?<![因从從彼就如])此(?![前后後外次时時番刻]))"
     r"(?:[一两兩几幾些]|[二三四五六七八九十](?=[个個家位]))?"
     rf"(?:[{COUNTING}](?!目|门|分|别|人))?)"
 )
@@ -31,6 +32,7 @@ _SORT_BY_NOUN: dict[Sort, str] = {
     "organisation": r"家|公司|企业|单位|机构|部门|团队|组织|协会|集团|机关",
     "place": r"地方|城市|地区|市|县|区|镇|乡|村|省|地|小区|园区",
 }
+_NAME_TAGS = ("nr", "ns", "nt", "nz")
 _MOST_NAMES = 3
 """How many things one pointer may stand for."""
 
@@ -58,12 +60,20 @@ class Pointer(NamedTuple):
 
 
 def pointer_in(question: str) -> Pointer | None:
-    """Return the first pointer to the turns before, if any."""
+    """Return the first pointer to the turns before, if any.
+
+    None is inside a word or begins a name: 吉他, 土耳其 and 那曲 hold none.
+    """
+    inside = {
+        at
+        for word in tagged(question)
+        for at in range(word.start + (not word.tag.startswith(_NAME_TAGS)), word.end)
+    }
     for found in _POINTER.finditer(question):
         text, start, end = found.group(), found.start(), found.end()
         opens = start == 0 or question[start - 1] in ",，"
         noun = _noun_at(question, end) if found.lastgroup == "demonstrative" else ""
-        if _MOMENT.match(question, start) or noun in _DOCUMENT:
+        if start in inside or _MOMENT.match(question, start) or noun in _DOCUMENT:
             continue
         # "5200元的那位" and "电信那边" name what they mean themselves.
         alone = text[-1] in COUNTING or len(text) == 1

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from index.fold import fold
+from index.fold import fold, has_chinese
 from index.words import Word, tagged
 
 Kind = Literal[
@@ -100,29 +100,42 @@ _YES_NO_ENGLISH = re.compile(
 _TELLS = r"(?:讲|说|写|谈)"
 _WHAT = r"(?:什么|啥)"
 _SUMMARY = re.compile(
-    r"(?:文章|全文|报道|文档|新闻|材料|资料|内容|通篇|本文|这篇|主要|大概|总体|都)[^,.?]{0,6}"
+    r"(?:文章|全文|报道|文档|新闻|材料|资料|内容|通篇|本文|这篇|主要|大概|总体|(?<!成)都)[^,.?]{0,6}"
     rf"(?:{_TELLS}|介绍|报道|描述)(?:了|的)?是?(?:些|哪些)?{_WHAT}"
+    r"(?:内容|事情?|东西|故事)?[呢呀啊]?(?=[,?!.\s]|$)"
     rf"|{_TELLS}(?:了|的)是?些?{_WHAT}(?:内容|事情?)?[?!.\s]*$"
-    r"|^(?:请|麻烦)?(?:用.{1,4}句话)?(?:简单|简要|大致|简短)?地?"
-    r"(?:说说|讲讲|谈谈|说一说|讲一讲|介绍一下|介绍下|描述一下|说明一下)"
     r"|大意|主旨|中心思想|主要内容"
     r"|\bsummar|\bmain (?:idea|points?|topic)|\babout what\b|\btl;?dr\b"
     r"|\b(?:article|document|text|news|story) (?:is )?about\b"
 )
-# Only where nothing else is asked: "概括成了哪六个字" wants the six.
-_SUM_UP = re.compile(r"概括|概述|总结|摘要|归纳|梳理|整理|简要介绍|简述")
+_SUMS = r"(?:概括|概述|总结|摘要|归纳|梳理|整理|简要介绍|简述)"
+_DEMAND = (
+    r"(?:请|麻烦|帮我|帮忙|给我|为我|替我|你|您|能不能|能否|可不可以|可以|能|再|先|我?想要?"
+    r"|简单|简要(?!介绍)|大致|简短|地|用.{1,8}?[句段个](?:话|文字|字)?|[,\s])*+"
+)
+# A request for a summary begins or ends with it. Only where nothing else is asked: "概括成了哪
+# 六个字" wants the six, "整理档案收费吗" whether.
+_SUM_UP = re.compile(
+    rf"^{_DEMAND}{_SUMS}(?![会费员好])"
+    rf"|{_SUMS}(?:一?下|一遍|出来)"
+    rf"|(?:[把将]|帮我|帮忙|[给替为]我)[^?]*{_SUMS}|对[^?]*(?:进行|做|作)个?{_SUMS}"
+    rf"|{_SUMS}吧?[?!.\s]*$"
+    rf"|^{_DEMAND}(?:说说|讲讲|谈谈|说一说|讲一讲|介绍一下|介绍下|描述一下|说明一下)"
+)
+_PERMISSION = re.compile(
+    r"^(?:请问)?[你您]?(?:能|可以|可不可以)|(?:好|行|可以)(?:[吗么]|不[好行可])|一?下[吗么]?[?!.\s]*$"
+)
 _BRIEFLY = re.compile(r"用?(?:一|两|三|几|\d)(?:两|三|五)?[句段](?:话|文字)?")
 _GREETING = (
     r"(?:你好|您好|嗨|哈喽|哈啰|喂|早上好|上午好|下午好|晚上好|早安|晚安|在吗|谢谢|多谢|感谢"
-    r"|辛苦了|再见|拜拜|[嗯哦噢哈呵嘿]+|好的?|好吧|行吧?|可以|是的?|对的?|知道了|明白了?|懂了|收到"
-    r"|没事了?|没有了|不用了|ok(?:ay)?|yes|no|hi|hello|hey|thanks?|thank you|bye"
+    r"|辛苦了|再见|拜拜|[嗯哦噢哈呵嘿]|好吧|好的?|行吧?|可以|是的?|对的?|知道了|明白了?|懂了|收到"
+    r"|没事了?|没有了|不用了?|ok(?:ay)?|yes|no|hi|hello|hey|thanks?|thank you|bye"
     r"|good (?:morning|evening|afternoon))"
 )
 _CAN = r"(?:可以|能够?|会)(?:做|干|帮我做?|回答|问)?你?(?:些|哪些)?"
 _META = re.compile(
-    rf"^{_GREETING}(?:你|您|啊|呀|哦|了|们|there|you|[,.!?~\s])*$"
+    rf"^(?:{_GREETING}(?:你|您|啊|呀|哦|了|们|there|you|[,.!?~\s])*+)++$"
     r"|^\W*[a-z\d]?\W*$"  # says nothing at all
-    r"|^(?:谢谢|多谢|感谢|辛苦|thanks?|thank you)[^?哪谁何几]{0,12}$"
     r"|^(?:你好|您好|请问|hi|hello|[,.!?\s])*(?:你|您|这个系统|这里|本系统|you)?"
     rf"(?:(?:到底|究竟)?是谁|是{_WHAT}(?:东西|系统|机器人)?|叫{_WHAT}(?:名字)?"
     rf"|{_CAN}{_WHAT}(?:问题|事情?)?|有(?:什么|哪些)(?:功能|用处|用))[呀啊呢吗吧]*[?!.\s]*$"
@@ -140,12 +153,18 @@ _MOMENT = (
     r"|[这本下]?(?:周|星期)[一二三四五六日天]|我这[里儿]|[这那]边)"
 )
 _OF_THE_MOMENT = re.compile(
-    rf"^(?:请问)?{_MOMENT}[^,]{{0,6}}?(?:天气|气温|温度|[下有]不?[下有]?[雨雪]|[几多少]+[度号点]|冷不冷|热不热|[冷热]吗|星期几"
-    r"|[周礼拜]+几|带伞|放晴)[^,]{0,8}$"
+    rf"^(?:请问)?{_MOMENT}[^,]{{0,6}}?(?:天气|气温|温度|[下有]不?[下有]?[雨雪]|[几多少]+度|冷不冷|热不热|[冷热]吗"
+    r"|带伞|放晴)[^,]{0,8}$"
+    rf"|^(?:请问)?{_MOMENT}的?(?:日期|时间)?[是又到]*"
+    r"(?:几月)?(?:(?:几|多少)[日号]|几点钟?|(?:星期|周|礼拜)几)(?:了|[啊呀呢])*\W*$"
     r"|^(?:请问)?(?:几点了|[今明]天的?(?:日期|农历)[^,]{0,6})\W*$"
     r"|\bweather\b.*\b(?:today|tomorrow|now|outside)\b|\bwill it (?:rain|snow)\b"
     r"|\bwhat(?:'s| is)? (?:the )?(?:day|date|time)(?: is it)?(?: today| now)?\W*$"
 )
+_THANKS = re.compile(r"^(?:谢谢|多谢|感谢(?!信)|辛苦(?!费)|thanks?|thank you)[,.!~\s]*")
+# With what they are for, if nothing is asked.
+_THANKS_ONLY = re.compile(_THANKS.pattern + r".{0,12}$")
+
 _TELLS_OF_THE_MOMENT = re.compile(
     r"天气|气温|[降阵][雨雪]|[大中小暴][雨雪]|℃|星期[一二三四五六日天]"
 )
@@ -221,7 +240,7 @@ def tells_of_the_moment(text: str) -> bool:
 def analyse(question: str) -> Asked:
     """Take a question apart by its wording; never fails, `thing` being the last resort."""
     text = fold(question).text.strip().replace("甚么", "什么")
-    chinese = any("\u3400" <= character <= "\u9fff" for character in text)
+    chinese = has_chinese(text)
     kind, start, end = _kind_and_gap(text, chinese)
     words = tuple(tagged(text))
     focus = _focus(words, start, end)
@@ -233,21 +252,22 @@ def analyse(question: str) -> Asked:
 
 def _kind_and_gap(text: str, chinese: bool) -> tuple[Kind, int, int]:
     bare = text.rstrip("?!。. ")
-    if _META.search(text):
-        return "meta", len(bare), len(bare)
     found = _first_gap(text, _CHINESE if chinese else _ENGLISH)
+    yes_no = (_YES_NO if chinese else _YES_NO_ENGLISH).search(_THANKS.sub("", text))
+    attribute: Kind | None = next(
+        (kind for kind, pattern in _BARE if re.search(pattern, bare)), None
+    )
+    thanks = _THANKS_ONLY.search(text) and not (found or yes_no or attribute)
+    if thanks or _META.search(text):
+        return "meta", len(bare), len(bare)
     sums_up = _SUM_UP.search(text) and not _first_gap(_BRIEFLY.sub("", text), _CHINESE)
-    if _SUMMARY.search(text) or sums_up:
+    if _SUMMARY.search(text) or (sums_up and not (yes_no and not _PERMISSION.search(text))):
         return "summary", len(bare), len(bare)
-    yes_no = (_YES_NO if chinese else _YES_NO_ENGLISH).search(text)
     if yes_no and not (found and found[0] != "thing"):
         return "yes-no", len(bare), len(bare)
     if found:
         return found
-    for kind, pattern in _BARE:
-        if re.search(pattern, bare):
-            return kind, len(bare), len(bare)
-    return "thing", len(bare), len(bare)
+    return attribute or "thing", len(bare), len(bare)
 
 
 def without_attribute(phrase: str) -> str:

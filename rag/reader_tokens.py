@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from tokenizers.models import Unigram
 
-from index.fold import Folded, fold
+from index.fold import Folded, fold, has_chinese
 
 START, PADDING, END, UNKNOWN = range(4)
 BLANK = "▁"
@@ -19,7 +19,6 @@ MAX_LENGTH = 320
 MAX_QUESTION = 80
 MAX_HEADING = 40
 
-_CHINESE = re.compile("[\u3400-\u9fff]")
 _LATIN_PARTS = re.compile(r"\s*[a-z]+|\s*[^a-z\s]")
 
 
@@ -64,7 +63,7 @@ class Vocabulary:
 
     def question_ids(self, folded: str) -> list[int]:
         """Return the ids of a question: its words in the likeliest pieces if none is Chinese."""
-        if _CHINESE.search(folded):
+        if has_chinese(folded):
             return self.ids(folded)
         ids: list[int] = []
         for part in _LATIN_PARTS.findall(" " + folded.strip()):

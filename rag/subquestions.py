@@ -40,8 +40,20 @@ _ASKS_NOTHING = re.compile(
 _CHOOSES = re.compile(r"[前后後]者|[前后後最][一后後][个個座条條项項]|只[问問要答]|我[问問]的?是")
 """What leaves one of several to be answered."""
 
+_ITEM_NUMBER = re.compile(
+    r"(?:^|(?<=[?？;；,，。\n]))\s*(?:[(（]?(?:\d{1,2}|[一二三四五六])[)）.．、](?!\d)|[①-⑨])\s*"
+)
+"""What numbers one of several questions: "1.费用多少？2.时间多长？"."""
+
 _EQUATES = re.compile(r"[又是叫为為]+$")
 _ELLIPSIS = re.compile(rf"呢[{re.escape(END_MARKS)}]*$")
+_WHETHER = re.compile(r"是否|是不是|能否")
+_TAG = re.compile(
+    r"^(?:[你您我]?(?:真的|是|对|對|好|行|可以|知道|了解|清楚|方便|不是)(?:这样)?[吗嗎])"
+    r"|^(?:请问)?[你您我]?(?:能不能|能否|可不可以|可以|能|想|方便)?(?:请教|[请請]?[问問]|告[诉訴]|[说說]|帮|麻烦|打扰)"
+)
+"""What asks to be confirmed, or for leave to ask."""
+
 _RELATIVE = re.compile(
     r"(?:[为為](?:什[么麼]|何)[会會]?)?(?:同比|[环環]比|又|[约約])?(?:[增降涨漲跌减減升]|提高|下[滑降]|上升|占(?!地))"
 )
@@ -58,7 +70,11 @@ def clauses(question: str) -> tuple[str, ...]:
     asked = analyse(question)
     if asked.kind in ("meta", "summary") or _CHOOSES.search(question):
         return (question,)
-    completed = _completed(_cut(question)) if asked.chinese else _completed_english(question)
+    completed = (
+        _completed(_cut(_ITEM_NUMBER.sub("", question)))
+        if asked.chinese
+        else _completed_english(question)
+    )
     return _several(question, completed)
 
 
@@ -78,6 +94,10 @@ def _completed_english(question: str) -> list[str]:
     first, *others = (
         question[a:b].strip() for a, b in zip(borders[::2], borders[1::2], strict=True)
     )
+    gap_end = analyse(first).gap_end
+    if others and gap_end == len(first):
+        # "When and where is it?" leaves out what the second says.
+        first += others[0].rstrip("?")[analyse(others[0]).gap_end :]
     return [f"{first}?", *(f"{other.rstrip('?')}? ({first}?)" for other in others)]
 
 
@@ -91,7 +111,7 @@ def _cut(question: str) -> list[str]:
     for start, end in pairwise([0, *_borders(question), len(question)]):
         piece = question[start:end]
         alone = not pieces or ends_as_question(pieces[-1])
-        asks = _asks(piece) or (alone and _asks_why(piece))
+        asks = _asks(piece) or (alone and (_asks_why(piece) or _asks_whether(piece)))
         if pieces and not (asked and asks):
             # What asks nothing leads what follows, or ends what asks.
             pieces[-1] += piece
@@ -144,6 +164,13 @@ def _asks_why(text: str) -> bool:
     return ends_as_question(text) and analyse(text).kind == "why"
 
 
+def _asks_whether(text: str) -> bool:
+    """Tell a question for yes or no, but not 对吗 and "能告诉我吗", which ask nothing."""
+    body = text.strip("".join(_MARKS) + " ")
+    ends = body.endswith(("吗", "嗎")) or ends_as_question(text)
+    return ends and analyse(body).kind == "yes-no" and not _TAG.search(body)
+
+
 def _names_only(text: str) -> bool:
     """Tell a name with 呢 behind it from a clause."""
     body, ellipses = _ELLIPSIS.subn("", text)
@@ -180,11 +207,27 @@ def _predicate(body: str, following: str) -> str:
 
 
 def _with_subject(body: str, first: Exchange) -> str:
-    """Return a clause with the subject of the first one, if it has no name of its own."""
-    lead = _lead(first, with_amount=bool(_RELATIVE.match(body)))
+    """Return a clause with the subject of the first one, if it has no name of its own.
+
+    Where that asks whether, its subject is what it names, or all that it says; where it asks for
+    no more than a measure ("费用多少"), it has none.
+    """
+    relative = bool(_RELATIVE.match(body))
+    if first.asked.kind == "yes-no":
+        whether = analyse(body).kind == "yes-no"
+        said = Exchange.of(_WHETHER.sub("", first.question), "").statement
+        lead = first.theme or ("" if whether else said)
+    else:
+        lead = _lead(first, with_amount=relative)
+    if not lead or (MEASURE.fullmatch(lead) and not relative):
+        return body
     if mentions(body, lead) or named(Exchange.of(body, "").theme):
         return body
     opens_with_noun = tagged(body)[0].tag.startswith(("n", "vn", "b"))
+    if not any(map(nominal, tagged(lead))):
+        # "需要多少钱和多长时间": a verb governs both, and owns neither.
+        governs = first.asked.kind != "yes-no" and analyse(body).gap_start == 0
+        return f"{lead}{body}" if governs else f"{lead}，{body}"
     return f"{lead}{'的' if opens_with_noun else '，'}{body}"
 
 

@@ -7,7 +7,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from index import fold as module
-from index.fold import fold
+from index.fold import fold, has_chinese
 
 TRICKY = st.sampled_from(
     [
@@ -85,3 +85,10 @@ def test_folding_twice_changes_nothing(text: str) -> None:
     assume("薴" not in text)  # OpenCC: 薴 is 苧, which as a Traditional character is 苎
     once = fold(text).text
     assert fold(once).text == once
+
+
+@pytest.mark.parametrize(
+    ("text", "chinese"), [("总投资3亿", True), ("臺", True), ("Total: 3", False), ("，。！", False)]
+)
+def test_chinese_is_told_by_its_characters(text: str, chinese: bool) -> None:
+    assert has_chinese(text) is chinese

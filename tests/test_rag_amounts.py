@@ -34,6 +34,12 @@ def only(text: str) -> tuple[float, str, str]:
         ("100,000", 100_000),
         ("十", 10),
         ("一百零八", 108),
+        ("一百五十", 150),
+        ("两百五", 250),
+        ("一千二", 1200),
+        ("三万五", 35_000),
+        ("一万二千五", 12_500),
+        ("三万零五", 30_005),
     ],
 )
 def test_a_numeral_has_one_value(written: str, number: float) -> None:

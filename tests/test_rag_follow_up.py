@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag.follow_up import Turn, readings
+from rag.pointers import pointer_in
 from rag.question import analyse
 
 
@@ -325,3 +326,41 @@ def test_without_history_any_question_is_unchanged(question: str) -> None:
 def test_a_question_that_names_whose_attribute_it_asks_has_no_other_reading(question: str) -> None:
     history = [Turn("user", "白石公司的总经理是谁？"), Turn("assistant", "张三")]
     assert readings(question, history) == (question,)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "其他费用有哪些？",
+        "其它费用有哪些？",
+        "他人代办需要什么材料？",
+        "请其他人代办需要什么材料？",
+        "吉他班收费多少？",
+        "维他奶多少钱一瓶？",
+        "土耳其的人口是多少？",
+        "游客应该带什么证件？",
+        "彼此的关系如何？",
+        "因此关闭了哪些场馆？",
+        "孩子本该几岁入学？",
+    ],
+)
+def test_a_word_that_holds_a_pronoun_is_none(question: str) -> None:
+    assert pointer_in(question) is None
+    history = turns("青石县文化馆在哪里？", "建设路12号")
+    assert question in readings(question, history)
+
+
+@pytest.mark.parametrize(
+    ("question", "resolved"),
+    [
+        ("那曲市有多少人口？", "那曲市有多少人口？"),
+        ("那拉提草原的面积多大？", "那拉提草原的面积多大？"),
+        ("好未来公司投资多少？", "好未来公司投资多少？"),
+        ("好的，芜湖市有多少人口？", "芜湖市有多少人口？"),
+        ("那芜湖市有多少人口？", "芜湖市有多少人口？"),
+        ("那停车费呢", "公园的停车费是多少？"),
+        ("票价呢？", "公园的票价是多少？"),
+    ],
+)
+def test_a_lead_is_taken_away_only_where_it_is_a_word(question: str, resolved: str) -> None:
+    assert resolved in readings(question, turns("公园几点开门？", "8点"))

@@ -150,3 +150,60 @@ def test_any_mix_of_question_words_is_taken_apart(text: str) -> None:
     assert asked.kind in KINDS
     assert 0 <= asked.gap_start <= asked.gap_end <= len(asked.text)
     assert all(asked.text[word.start : word.end] == word.text for word in asked.words)
+
+
+@pytest.mark.parametrize(
+    ("kind", "asked", "others"),
+    [
+        (
+            "meta",
+            """好的，谢谢|好的谢谢您|嗯，知道了|好，明白了|不用了，谢谢|ok thanks|谢谢
+        |谢谢你的帮助|thank you|Thanks a lot|辛苦了|辛苦你了
+        |感谢您的解答|哦哦，好的|哈哈哈|好吧|没事了|ok, thank you|感谢""",
+            """谢谢，停车费是多少|谢谢，联系电话是多少|感谢，什么时候开门|辛苦费怎么发
+        |感谢信发给了多少家单位|谢谢，有停车场吗|谢谢，开放时间|好的，停车费多少
+        |thanks, how much is it|感谢信的内容|好未来公司投资多少
+        |可以刷卡吗|可以吗""",
+        ),
+        (
+            "summary",
+            """总结一下这篇文章|帮我整理要点|这篇文章讲了什么|把文章梳理一下|能不能帮我总结一下
+        |请你把这篇报道的重点归纳一下|医疗合作方面帮我梳理一下|用三句话总结|概括一下医疗合作
+        |介绍一下联盟|用一句话概括全文|帮我总结这篇文章好吗|你能总结这篇文章吗|全文总结
+        |文章摘要|说说教育小镇|总结这篇文章讲了什么|这篇文章主要写了些什么内容|文章都说了什么
+        |可以帮我概括一下吗|请简要介绍淮北|對全文進行概括|總結一下全文|说说这篇文章讲了什么
+        |请用两句话概括一下教育小镇项目|把这篇文章的主要内容整理成三点""",
+            """档案整理需要带身份证吗|档案整理收费吗|会议纪要整理好了吗|年终总结会开了吗
+        |旧房整理补贴标准|旧房整理要交押金吗|说说几号停水|通知里主要说了什么时间停水？
+        |成都报名写什么材料|整理档案收费吗|概括成了哪六个字|总结会开了吗|整理费多少
+        |会议总结写了多少字""",
+        ),
+    ],
+)
+def test_small_talk_and_requests_for_a_summary_are_told_from_questions(
+    kind: Kind, asked: str, others: str
+) -> None:
+    assert {q for q in asked.split("|") if analyse(q.strip()).kind != kind} == set()
+    assert {q for q in others.split("|") if analyse(q.strip()).kind == kind} == set()
+
+
+@pytest.mark.parametrize(
+    ("questions", "of_the_moment"),
+    [
+        (
+            """今天几号|今天星期几|现在几点了|明天是几月几号|今天天气怎么样|外面几度|明天会下雨吗
+        |今天多少度|今天是星期几呀|现在是几点钟""",
+            True,
+        ),
+        (
+            """周六几点开门？|周末开放到几点|今天办事大厅几点关门？|今天几点下班|明天几点停水
+        |本周五几点开会？|最近的星期几开放|明天几号楼停水|今天限行尾号是多少号""",
+            False,
+        ),
+    ],
+)
+def test_the_clock_where_one_is_is_told_from_opening_hours(
+    questions: str, of_the_moment: bool
+) -> None:
+    for question in questions.split("|"):
+        assert analyse(question.strip()).of_the_moment is of_the_moment, question
