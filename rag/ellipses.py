@@ -103,8 +103,7 @@ def _asks_other(attribute: str, last: Exchange) -> bool:
     """Tell whether an attribute wants another kind of answer than the question before."""
     kind = analyse(attribute).kind
     if MEASURE.search(attribute):
-        clock = last.asked.unit == "点"
-        return last.asked.kind != "number" or last.asked_noun is not None or clock
+        return last.asked.kind != "number" or last.asked_noun is not None
     return kind in _ENDINGS and kind != last.asked.kind
 
 
