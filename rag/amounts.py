@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from index.fold import has_chinese
 from index.words import tagged
 from rag.numerals import ENGLISH_NUMERAL, NUMERAL, english_value, value
 
@@ -194,7 +195,7 @@ def amounts(text: str) -> list[Amount]:
     Digits inside a Latin word, as in "5g" or "cr400", are part of its name and no quantity; nor
     are Chinese figures that no unit follows, or that are inside another word (三国演义, 一直).
     """
-    if not re.search(r"[\u4e00-\u9fff]", text):
+    if not has_chinese(text):
         return list(_english(text))
     return list(_with_shared_units(_chinese(text)))
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
+from index.fold import has_chinese
 from rag.numerals import CHINESE_DIGITS, value
 
 
@@ -109,7 +110,7 @@ def dates(text: str, published: date | None = None) -> list[Moment]:
     今年 and 昨日 are resolved by the day that the text was published, and left out where it is
     not known.
     """
-    if not re.search(r"[\u4e00-\u9fff]", text):
+    if not has_chinese(text):
         return list(_english(text))
     return list(_carried(text, _chinese(text, published)))
 
