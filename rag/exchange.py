@@ -184,7 +184,7 @@ class Exchange:
             behind = after[self.hole[1] - end :]
             if before.endswith(("是", "叫")):
                 behind = behind.removeprefix(self.asked.focus)
-            return (before + behind).strip("的了吗么不没是有在为叫" + END_MARKS)
+            return (before + behind).strip("的了吗么不没是有在为叫，, " + END_MARKS)
         if start == end:
             before = _ALTERNATIVE.sub("", before).rstrip(END_MARKS + "呢的")
             return f"{before}是{self.reply}"

@@ -364,3 +364,11 @@ def test_a_word_that_holds_a_pronoun_is_none(question: str) -> None:
 )
 def test_a_lead_is_taken_away_only_where_it_is_a_word(question: str, resolved: str) -> None:
     assert resolved in readings(question, turns("公园几点开门？", "8点"))
+
+
+def test_what_was_said_ends_in_no_comma() -> None:
+    turns = [
+        Turn("user", "教育小镇总投资多少，是哪个集团投的？"),
+        Turn("assistant", "约100亿元；港利集团"),
+    ]
+    assert not any("，，" in reading for reading in readings("今天怎么样？", turns))
