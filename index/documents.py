@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from errno import EACCES
 from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
 
@@ -165,6 +166,10 @@ def _read_folder(root: Path) -> Iterator[Document | DocumentError]:
     empty = True
     ignored = Ignored(root)
     for folder, subfolders, names in os.walk(root, onerror=broken.append):
+        if not os.access(folder, os.X_OK):  # its names may be listed, nothing in it opened
+            broken.append(PermissionError(EACCES, os.strerror(EACCES), folder))
+            subfolders.clear()
+            continue
         for error in ignored.enter(Path(folder)):
             yield _unreadable(Path(error.filename or folder), error)
         paths = [Path(folder, name) for name in sorted(names) if not name.startswith(".")]

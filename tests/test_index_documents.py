@@ -275,25 +275,29 @@ print(json.dumps([ids, [str(error) for error in errors]]))
 def test_an_unreadable_file_or_folder_is_named(tmp_path: Path) -> None:
     file = write(tmp_path / "d" / "a.txt", "正文")
     write(tmp_path / "d" / "e" / "b.txt", "正文")
-    write(tmp_path / "d" / "f.txt", "正文")
+    write(tmp_path / "d" / "g" / "c.txt", "正文")
+    write(tmp_path / "d" / "h.txt", "正文")
     for parent in [tmp_path, *tmp_path.parents][:4]:
         parent.chmod(0o755)
     file.chmod(0)
-    (tmp_path / "d" / "e").chmod(0)
+    closed = tmp_path / "d" / "e", tmp_path / "d" / "g"
+    for folder, rights in zip(closed, (0, 0o444), strict=True):
+        folder.chmod(rights)
     done = subprocess.run(
         [sys.executable, "-c", READ_AS_NOBODY, str(tmp_path / "d")],
         cwd=ARTICLE.parent.parent,
         check=False,
         capture_output=True,
     )
-    (tmp_path / "d" / "e").chmod(0o700)
+    for folder in closed:
+        folder.chmod(0o700)
     assert done.returncode == 0, done.stderr.decode()
     ids, errors = json.loads(done.stdout)
-    assert ids == ["d/f.txt"]
+    assert ids == ["d/h.txt"]
     assert [
         f"无法读取 {path}：没有读取权限" in error
-        for path, error in zip([file, tmp_path / "d" / "e"], errors, strict=True)
-    ] == [True, True]
+        for path, error in zip([file, *closed], errors, strict=True)
+    ] == [True, True, True]
 
 
 def test_a_file_that_fails_while_read_is_named(
