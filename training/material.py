@@ -291,23 +291,33 @@ Asked = tuple[Question, list[Passage]]
 class Material:
     """What is trained on: for every question a positive window and its negatives.
 
-    A pass takes the `latest` questions of the news whole, and of all others a `share`.
+    A pass takes the `latest` questions of the news whole, and a share of the squads', CMRC's and
+    DRCD's, and of the earlier news'.
     """
 
     def __init__(
-        self, vocabulary: Vocabulary, data: Path, *, latest: int = 0, share: float = 1.0
+        self,
+        vocabulary: Vocabulary,
+        data: Path,
+        *,
+        latest: int = 0,
+        squads_share: float = 1.0,
+        news_share: float = 1.0,
     ) -> None:
-        self._vocabulary, self._share = vocabulary, share
+        self._vocabulary = vocabulary
+        self._squads_share, self._news_share = squads_share, news_share
         squad = read_squad(data / "cmrc2018" / "train.json.gz")
         squad += read_squad(data / "drcd" / "dev.json.gz", without=DRCD_HELD_OUT)
         news = read_tuning()[0] + read_questions(NEWS)
         self._names = Names([*squad, *news])
-        asked = self._with_similar(squad, own=False) + self._with_similar(news, own=True)
-        self._earlier, self._latest = asked[: len(asked) - latest], asked[len(asked) - latest :]
+        self._asked = self._with_similar(squad, own=False) + self._with_similar(news, own=True)
+        """The squads', the earlier news', the latest."""
+        self._squads, self._earlier = len(squad), len(squad) + len(news) - latest
+        """Where the first end, and the second."""
 
     def questions(self) -> Iterator[Question]:
         """Yield every question."""
-        return (question for question, _ in (*self._earlier, *self._latest))
+        return (question for question, _ in self._asked)
 
     def _with_similar(self, questions: Sequence[Question], *, own: bool) -> list[Asked]:
         similar = Similar(dict.fromkeys(q.document for q in questions))
@@ -322,7 +332,9 @@ class Material:
         rng = random.Random(number)
         size = SIZES[number % len(SIZES)]
         out: list[Window | None] = []
-        for question, others in (*self._some(self._earlier, rng), *self._latest):
+        squads = _some(self._asked[: self._squads], self._squads_share, rng)
+        news = _some(self._asked[self._squads : self._earlier], self._news_share, rng)
+        for question, others in (*squads, *news, *self._asked[self._earlier :]):
             if question.places:
                 out.append(self._window(question, size, rng))
                 if rng.random() < 0.5:
@@ -330,23 +342,22 @@ class Material:
             elif others:
                 passage = others[number % len(others)]
                 out.append(self._make(question, passage.heading, passage.text))
-        everything = [*self._earlier, *self._latest]
-        for question, _ in rng.sample(everything, len(out) // 30):
-            passage = rng.choice(passages(rng.choice(everything)[0].document))
+        for question, _ in rng.sample(self._asked, len(out) // 30):
+            passage = rng.choice(passages(self._document(rng)))
             if not any(answer in passage.text for answer in question.answers):
                 out.append(self._make(question, passage.heading, passage.text))
-        out += [self._headed(rng) for _ in range(round(HEADERS * self._share))]
-        out += [self._everyday(rng) for _ in range(round(EVERYDAYS * self._share))]
-        out += [self._table(rng) for _ in range(round(TABLES * self._share))]
+        out += [self._headed(rng) for _ in range(round(HEADERS * self._news_share))]
+        out += [self._everyday(rng) for _ in range(round(EVERYDAYS * self._news_share))]
+        out += [self._table(rng) for _ in range(round(TABLES * self._news_share))]
         return [each for each in out if each is not None]
 
-    def _some(self, asked: Sequence[Asked], rng: random.Random) -> Sequence[Asked]:
-        return asked if self._share == 1 else rng.sample(asked, round(len(asked) * self._share))
+    def _document(self, rng: random.Random) -> str:
+        return rng.choice(self._asked)[0].document
 
     def _headed(self, rng: random.Random) -> Window | None:
         """Put a made-up header before the beginning of an article."""
         made = made_header(rng)
-        body = rng.choice(self._earlier)[0].document[: rng.randint(0, 150)]
+        body = self._document(rng)[: rng.randint(0, 150)]
         return window(self._vocabulary, made.question, "", made.text + body, made.place)
 
     def _table(self, rng: random.Random) -> Window | None:
@@ -356,7 +367,7 @@ class Material:
 
     def _everyday(self, rng: random.Random) -> Window | None:
         """Ask a passage, a made-up header before half of them, what it does not answer."""
-        passage = rng.choice(passages(rng.choice(self._earlier)[0].document))
+        passage = rng.choice(passages(self._document(rng)))
         header = made_header(rng).text if rng.random() < 0.5 else ""
         asked = reworded(rng.choice(EVERYDAY), rng)
         heading = "" if header else passage.heading
@@ -404,6 +415,10 @@ class Material:
             passage = rng.choice(similar)
             return self._make(question, passage.heading, passage.text)
         return None
+
+
+def _some(asked: Sequence[Asked], share: float, rng: random.Random) -> Sequence[Asked]:
+    return asked if share == 1 else rng.sample(asked, round(len(asked) * share))
 
 
 def batches(material: Material, size: int) -> Iterator[list[Window]]:

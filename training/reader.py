@@ -305,7 +305,11 @@ def _work(rank: int, arguments: argparse.Namespace, meeting: Path) -> None:
     trainer = Trainer(arguments.folder, arguments.rate, until)
     trainer.resume()
     material = Material(
-        trainer.vocabulary, arguments.data, latest=arguments.latest, share=arguments.share_others
+        trainer.vocabulary,
+        arguments.data,
+        latest=arguments.latest,
+        squads_share=arguments.share_squads,
+        news_share=arguments.share_news,
     )
     stream = batches(material, arguments.batch * workers)
     for _ in range(trainer.step):
@@ -379,7 +383,8 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--latest", type=int, default=0)
-    parser.add_argument("--share-others", type=float, default=1.0)
+    parser.add_argument("--share-squads", type=float, default=1.0)
+    parser.add_argument("--share-news", type=float, default=1.0)
     parser.add_argument("--share", type=float, default=0.6)
     arguments = parser.parse_args()
     if arguments.command == "train":
