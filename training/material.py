@@ -1,7 +1,7 @@
 """What the reader is trained on: questions over passages as tokens, the answer's place marked.
 
 The questions are those of CMRC 2018's training set, of three quarters of DRCD's development
-set, of `training/news` and of `training/tuning`.
+set, of `training/news`, of `training/documents` and of `training/tuning`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from training.tables import made_table
 
 TUNING = Path(__file__).parent / "tuning"
 NEWS = Path(__file__).parent / "news"
+DOCUMENTS = Path(__file__).parent / "documents"
 HELD_OUT = frozenset((2, 8, 12, *range(14, 85)))
 """Articles of the tuning set, by number, that are never trained on."""
 DRCD_HELD_OUT = 4
@@ -291,8 +292,8 @@ Asked = tuple[Question, list[Passage]]
 class Material:
     """What is trained on: for every question a positive window and its negatives.
 
-    A pass takes the `latest` questions of the news whole, and a share of the squads', CMRC's and
-    DRCD's, and of the earlier news'.
+    A pass takes the `latest` questions written for it whole, and a share of the squads', CMRC's
+    and DRCD's, and of those written earlier, nearly all of them on news.
     """
 
     def __init__(
@@ -308,7 +309,7 @@ class Material:
         self._squads_share, self._news_share = squads_share, news_share
         squad = read_squad(data / "cmrc2018" / "train.json.gz")
         squad += read_squad(data / "drcd" / "dev.json.gz", without=DRCD_HELD_OUT)
-        news = read_tuning()[0] + read_questions(NEWS)
+        news = read_tuning()[0] + read_questions(NEWS) + read_questions(DOCUMENTS)
         self._names = Names([*squad, *news])
         self._asked = self._with_similar(squad, own=False) + self._with_similar(news, own=True)
         """The squads', the earlier news', the latest."""
