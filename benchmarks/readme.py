@@ -62,6 +62,7 @@ NEWS = (
     "refusal_recall",
     "refusal_auroc",
 )
+DOCUMENTS = (*NEWS[:-2], "refusal_precision", *NEWS[-2:])
 RANKINGS = {"向量": "dense_", "词语": "lexical_", "融合": "fused_", "读后重排": ""}
 SQUADS = {
     "cmrc": ("CMRC", "--limit 240 --sample-seed 1"),
@@ -188,6 +189,8 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "news": lambda: metrics(result("eval/news"), NEWS),
     "news-sentence": news_sentence,
     "news-english": news_in_english,
+    "documents": lambda: metrics(result("eval/documents"), DOCUMENTS),
+    "documents-kinds": lambda: kinds(result("eval/documents")),
     "cmrc": lambda: rankings(result("eval/cmrc")),
     "squads": squads,
     "ablations": lambda: "\n\n".join(ablations.tables(result("ablations"))),
