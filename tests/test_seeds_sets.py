@@ -55,11 +55,14 @@ def test_answer_stands_in_its_evidence(name: str, question: Question) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "articles", "questions"), [("news", 30, 50), ("documents", 8, 235)]
+    ("name", "articles", "questions", "unanswerable"),
+    [("news", 30, 50, 10), ("documents", 8, 235, 54)],
 )
-def test_counts(name: str, articles: int, questions: int) -> None:
+def test_counts(name: str, articles: int, questions: int, unanswerable: int) -> None:
     assert len(ARTICLES[name]) == articles
     assert len(QUESTIONS[name]) == len({each.question for each in QUESTIONS[name]}) == questions
+    assert sum(not each.answerable for each in QUESTIONS[name]) == unanswerable
+    assert not any(each.answerable for each in QUESTIONS[name] if each.kind == "near miss")
 
 
 def test_kinds_of_the_news() -> None:
