@@ -292,8 +292,9 @@ Asked = tuple[Question, list[Passage]]
 class Material:
     """What is trained on: for every question a positive window and its negatives.
 
-    A pass takes the `latest` questions written for it whole, and a share of the squads', CMRC's
-    and DRCD's, and of those written earlier, nearly all of them on news.
+    A pass takes the `latest` questions written for it whole, a share of the squads', CMRC's and
+    DRCD's, and of those written earlier, nearly all of them on news, a share that goes for what
+    is made up as well.
     """
 
     def __init__(
