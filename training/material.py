@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from index.documents import Document
 from index.fold import fold
@@ -192,6 +193,9 @@ class Similar:
 
         self.passages = [passage for text in documents for passage in passages(text)]
         self._documents = [text for text in documents for _ in passages(text)]
+        self._places: dict[str, list[int]] = {}
+        for i, text in enumerate(self._documents):
+            self._places.setdefault(text, []).append(i)
         self._vectorizer = TfidfVectorizer(analyzer="char", ngram_range=(2, 2), sublinear_tf=True)
         self._matrix = self._vectorizer.fit_transform(fold(p.text).text for p in self.passages)
 
@@ -204,15 +208,21 @@ class Similar:
             scores = (vectors @ self._matrix.T).toarray()
             for question, row in zip(part, scores, strict=True):
                 best: list[Passage] = []
-                for i in np.argsort(-row)[:400] if not own else np.argsort(-row):
-                    same = self._documents[i] == question.document
-                    inside = any(answer in self.passages[i].text for answer in question.answers)
-                    if same == own and not inside:
+                for i in self._nearest(row, question.document, own=own):
+                    if not any(answer in self.passages[i].text for answer in question.answers):
                         best.append(self.passages[i])
                     if len(best) == count:
                         break
                 lists.append(best)
         return lists
+
+    def _nearest(self, row: NDArray[np.float64], document: str, *, own: bool) -> list[int]:
+        """Return the passages of this document, or those of others near enough, nearest first."""
+        if own:
+            return sorted(self._places[document], key=lambda i: -row[i])
+        near = np.argpartition(-row, 400)[:400] if len(row) > 400 else np.arange(len(row))
+        near = near[np.argsort(-row[near])]
+        return [int(i) for i in near if self._documents[i] != document]
 
 
 NAME_TAGS = ("nr", "ns", "nt", "nz")
