@@ -24,6 +24,8 @@ from rag.span_scorer import SpanScorer
 from rag.spans import Probe, expectation
 
 if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
     from rag.reader_tokens import Encoded, Vocabulary
 
 MODEL = "reader.onnx"
@@ -184,31 +186,39 @@ def _marked(sentence: ScoredSentence, read: _Read) -> Span | None:
     return whole_measure(Span(sentence, start, end, log_odds, log_odds))
 
 
+def opened(path: Path, threads: int = 1) -> InferenceSession:
+    """Return a session that runs the reader's file, exact on any processor.
+
+    Raises:
+        Exception: whatever onnxruntime makes of a file that is no model.
+    """
+    import onnxruntime  # noqa: PLC0415 - takes a moment to load
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    # Without VNNI a product of uint8 with int8 is added up in 16 bits, where it overflows.
+    options.add_session_config_entry("session.x64quantprecision", "1")
+    return onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
+
+
 @cache
 def _load() -> tuple[Any, Vocabulary]:
-    try:
-        import onnxruntime  # noqa: PLC0415 - takes a moment to load
-
-        from rag.reader_tokens import Vocabulary  # noqa: PLC0415 - imports tokenizers
-    except ImportError as error:
-        raise ReaderError(
-            f"阅读模型无法运行：{error}。改用规则抽取；请重新安装 wenju。",
-            f"The reading model cannot run: {error}. Extraction by rules stands in; reinstall "
-            "wenju.",
-        ) from error
     with resources.as_file(resources.files("rag")) as folder:
         _check(folder)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
         try:
-            session = onnxruntime.InferenceSession(
-                str(folder / MODEL), options, providers=["CPUExecutionProvider"]
-            )
+            from rag.reader_tokens import Vocabulary  # noqa: PLC0415 - imports tokenizers
+
+            return opened(folder / MODEL), Vocabulary(folder / VOCABULARY)
+        except ImportError as error:
+            raise ReaderError(
+                f"阅读模型无法运行：{error}。改用规则抽取；请重新安装 wenju。",
+                f"The reading model cannot run: {error}. Extraction by rules stands in; "
+                "reinstall wenju.",
+            ) from error
         except MemoryError:  # nothing that reinstalling would mend
             raise
         except Exception as error:  # onnxruntime's errors share no base class of their own
             raise _broken(folder / MODEL, error) from error
-        return session, Vocabulary(folder / VOCABULARY)
 
 
 def _check(folder: Path) -> None:

@@ -25,7 +25,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -33,6 +32,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rag.reader_tokens import Vocabulary
+from rag.trained_reader import opened
 from training.material import (
     Window,
     passages,
@@ -317,9 +317,7 @@ def _layer(
 
 def onnx_predictor(path: Path, threads: int) -> Predict:
     """Return a function that runs the file."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
+    session = opened(path, threads)
 
     def predict(
         ids: NDArray[np.int64], mask: NDArray[np.int64]
