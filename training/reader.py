@@ -41,7 +41,9 @@ from training.material import (
     sample,
     window,
 )
-from training.reader_model import MAX_ANSWER, PADDING, Reader, adamw, span_loss
+from training.reader_model import MAX_ANSWER, PADDING, Reader, adamw, autocast, span_loss
+
+CPU = torch.device("cpu")
 
 Floats = NDArray[np.float32]
 
@@ -104,13 +106,13 @@ Predict = Callable[[NDArray[np.int64], NDArray[np.int64]], tuple[Floats, Floats]
 """Ids and mask, `(b, n)` each, to start and end logits."""
 
 
-def predictor(model: Reader, dtype: torch.dtype = torch.float32) -> Predict:
+def predictor(model: Reader) -> Predict:
     """Return a function that runs the model."""
 
     model.eval()
 
     def predict(ids: NDArray[np.int64], mask: NDArray[np.int64]) -> tuple[Floats, Floats]:
-        with torch.inference_mode(), torch.autocast("cpu", dtype, dtype != torch.float32):
+        with torch.inference_mode():
             starts, ends = model(torch.from_numpy(ids), torch.from_numpy(mask))
         return starts.float().numpy(), ends.float().numpy()
 
@@ -218,7 +220,7 @@ def _rate(fraction: float, peak: float) -> float:
 
 
 class Trainer:
-    """The weights in fp32 with their optimiser; what runs forward and backward is bf16.
+    """The weights in fp32 with their optimiser; forward and backward run as `autocast` says.
 
     Each worker has one, and every step takes the mean of their gradients.
     """
@@ -258,7 +260,7 @@ class Trainer:
     def learn(self, windows: Sequence[Window]) -> tuple[float, float]:
         """Take one step; return its loss and how much of the time has passed."""
         self.model.train()
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast(CPU):
             loss = loss_of(self.model, collate(windows))
         loss.backward()
         passed = (time.time() - self.started) / (self.until - self.started)
@@ -350,9 +352,10 @@ class _Report:
             trainer.save()
             self._saved = time.time()
         if time.time() - self._evaluated > 1200 and trainer.until - time.time() > 240:
-            predict = predictor(trainer.model, torch.bfloat16)
+            predict = predictor(trainer.model)
             for questions in self._sets:
-                say(json.dumps(evaluate(predict, trainer.vocabulary, questions)))
+                with autocast(CPU):
+                    say(json.dumps(evaluate(predict, trainer.vocabulary, questions)))
             self._evaluated = time.time()
 
 

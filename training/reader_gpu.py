@@ -44,6 +44,7 @@ from training.reader_model import (
     WIDTH,
     Reader,
     adamw,
+    autocast,
     span_loss,
 )
 
@@ -272,10 +273,6 @@ class Learner:
         self.steps += 1
 
 
-def _autocast(device: torch.device) -> torch.autocast:
-    return torch.autocast(device.type, torch.bfloat16)
-
-
 def learn_characters(model: Reader, texts: Tensor, seconds: float) -> None:
     """Learn to tell masked characters: one in seven, mostly runs of two or three."""
     device = texts.device
@@ -299,7 +296,7 @@ def learn_characters(model: Reader, texts: Tensor, seconds: float) -> None:
         shown = torch.where(masked & (kind < 0.8), hidden, true)
         shown = torch.where(masked & (kind > 0.9), other, shown)
         first = torch.full((MASKED_BATCH, 1), START, device=device)
-        with _autocast(device):
+        with autocast(device):
             states = model.encode(torch.cat([first, shown], 1), None)[:, 1:]
             logits = functional.linear(turn(states[masked]), model.words.weight, bias.weight[:, 0])
             loss = functional.cross_entropy(logits.float(), true[masked])
@@ -332,7 +329,7 @@ def learn_reading(
     losses: list[Tensor] = []
     for rows in _batches(windows, passes, seed):
         batch = _batch(windows, rows)
-        with _autocast(device):
+        with autocast(device):
             x = model.embed(batch.ids)
             x.retain_grad()
             loss = _loss(model, x, batch)
@@ -341,7 +338,7 @@ def learn_reading(
             gradient = torch.nan_to_num(x.grad) if x.grad is not None else torch.zeros_like(x)
             size = x.flatten(1).norm(dim=1) / gradient.flatten(1).norm(dim=1).clamp_min(1e-12)
             change = CHANGE * size[:, None, None] * gradient
-        with _autocast(device):
+        with autocast(device):
             again = _loss(model, model.embed(batch.ids) + change, batch)
         again.backward()
         learner.step()
@@ -374,7 +371,7 @@ def _spans(model: Reader, windows: Windows) -> tuple[NDArray[np.float64], NDArra
     for begin in range(0, len(order), 256):
         rows = order[begin : begin + 256]
         batch = _batch(windows, rows)
-        with torch.inference_mode(), _autocast(windows.ids.device):
+        with torch.inference_mode(), autocast(windows.ids.device):
             logits = model.head(model.encode(batch.ids, batch.mask)).float()
         starts, ends = logits[..., 0], logits[..., 1]
         none = starts[:, 0] + ends[:, 0]

@@ -17,6 +17,17 @@ MAX_ANSWER = 80
 """Tokens of an answer."""
 
 
+def autocast(device: torch.device) -> torch.autocast:
+    """Return the context that computes in bf16, but not on a processor that emulates it.
+
+    There a step would take several times as long as in fp32.
+    """
+    own = device.type != "cpu" or any(
+        torch.cpu.get_capabilities().get(name) for name in ("avx512_bf16", "amx_bf16", "bf16")
+    )
+    return torch.autocast(device.type, torch.bfloat16, enabled=own)
+
+
 class Layer(nn.Module):
     """One layer of BERT, layer norms behind."""
 
