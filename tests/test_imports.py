@@ -53,7 +53,7 @@ def test_a_module_says_in_its_first_line_why_it_is_there(path: Path) -> None:
         "from rag import answer; assert '100亿元' in answer('教育小镇计划总投资多少？').text",
         "from ui.cli import run; assert run(['ask', '教育小镇计划总投资多少？']) == 0",
         "from ui.cli import run; assert run(['documents']) == 0",
-        "from ui.cli import run; assert run(['add', 'README.md']) == 0",
+        "from ui.cli import run; assert run(['add', 'training/documents/SOURCES.md']) == 0",
         "from ui.cli import run; assert run(['eval', '--limit', '1']) == 0",
     ],
 )

@@ -227,16 +227,16 @@ def _double_array(keys: Mapping[bytes, int]) -> list[int]:
     """
     units: dict[int, int] = {0: 0}
     bases: set[int] = set()
-    first_free = 1
+    last = 0
 
     def place(node: Mapping[int, Any], at: int) -> None:
-        nonlocal first_free
-        base = first_free
+        nonlocal last
+        # What lies further back is nearly full: to look there takes long and saves little.
+        base = max(1, last - 1024)
         while base in bases or any(base ^ label in units for label in node):
             base += 1
         bases.add(base)
-        while first_free in units:
-            first_free += 1
+        last = max(last, base)
         units[at] |= (at ^ base) << 10 | (0 in node) << 8
         for label, child in node.items():
             units[base ^ label] = child | 1 << 31 if label == 0 else label
