@@ -38,6 +38,8 @@ ask: export QUESTION = $(value Q)
 ask: $(VENV)/.installed
 	@$(BIN)/wenju ask -- "$$QUESTION" || [ $$? -eq 3 ]
 
+# Two tests run side by side: threads of either would wait for the other's, spinning.
+test: export OMP_NUM_THREADS = 1
 test: $(VENV)/.testable
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -22,7 +22,7 @@ from rag.follow_up import Turn, readings
 from rag.messages import Messages, messages, shortened
 from rag.question import Asked, analyse
 from rag.rarity import rarity
-from rag.reader import Reader
+from rag.reader import Reader, Span
 from rag.records import AnswerRecord
 from rag.retrieve import documents_of, merge, reorder
 from rag.sentences import ScoredSentence, score_sentences
@@ -46,6 +46,13 @@ MAX_PARTS = 3
 
 MAX_READINGS = 4
 """How many meanings of a follow-up question are read."""
+
+READ_FIRST = 5
+CLEAR = 0.8
+"""How many passages are read first, and how sure an answer makes the others needless.
+
+Source: measured on the question sets of `seeds`, where answers stay the same.
+"""
 
 READ_FURTHER = 2
 """How many times as many passages are read where the first leave a question open."""
@@ -410,7 +417,9 @@ class Chatbot:
         unread = len(best.hits) == self.settings.top_k
         if unread and not self._is_sure(best):
             passages = self.settings.top_k * READ_FURTHER
-            read = self._reading(best.question, passages, clock, documents, exclude_documents)
+            read = self._reading(
+                best.question, passages, clock, documents, exclude_documents, first=passages
+            )
             if read and read.found.confidence > best.found.confidence:
                 best = read
         return best
@@ -425,6 +434,8 @@ class Chatbot:
         clock: _Clock,
         documents: Sequence[str] | None,
         exclude_documents: Sequence[str],
+        *,
+        first: int = READ_FIRST,
     ) -> _Read | None:
         """Read the best passages for one question; None where there is none to search."""
         sought = _sought(question, analyse(question)) or question
@@ -432,19 +443,29 @@ class Chatbot:
             hits = self.library.search(
                 sought, passages, documents=documents, exclude_documents=exclude_documents
             )
-        return self._reading_of(question, hits, clock) if hits else None
+        return self._reading_of(question, hits, clock, first=first) if hits else None
 
-    def _reading_of(self, question: str, hits: Sequence[Hit], clock: _Clock) -> _Read:
-        """Read passages for one question."""
+    def _reading_of(
+        self, question: str, hits: Sequence[Hit], clock: _Clock, *, first: int = READ_FIRST
+    ) -> _Read:
+        """Read passages for one question: the first ones, and all where those leave it open."""
         asked = analyse(question)
         sought = _sought(question, asked)
-        with clock.stage("read"):
-            probed = probe(asked if sought == question else analyse(sought), rarity)
+        summing = asked.kind == "summary"
+        make = self._extraction.summary if summing else self._extraction.answer
+
+        def read(hits: Sequence[Hit]) -> tuple[Sequence[Span], Found]:
             sentences = self._sentences(probed, sought or question, hits)
             spans = self._reader.read(probed, sentences) if sought else []
-            extraction = self._extraction
-            made = extraction.summary if asked.kind == "summary" else extraction.answer
-            found = made(probed, sentences, spans)
+            return spans, make(probed, sentences, spans)
+
+        with clock.stage("read"):
+            probed = probe(asked if sought == question else analyse(sought), rarity)
+            first = len(hits) if summing else first
+            spans, found = read(hits[:first])
+            if len(hits) > first and found.confidence < max(CLEAR, self.threshold):
+                spans, further = read(hits)
+                found = max(found, further, key=lambda each: each.confidence)
         return _Read(question, probed, reorder(hits, spans), found)
 
     def examples(self, count: int = 4) -> list[str]:

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from asking import Finds, document, hits_of, letter_library, scored
 
-from rag.answer import READ_FURTHER, Chatbot
+from rag.answer import READ_FIRST, READ_FURTHER, Chatbot
 from rag.reader import Span
 from rag.retrieve import reorder
 from rag.sentences import ScoredSentence
 from rag.settings import Settings
 from rag.spans import Probe
 
-TOP_K = 3
+TOP_K = READ_FIRST + 2
 
 
 def whole(sentence: ScoredSentence, evidence: float) -> Span:
@@ -52,17 +52,27 @@ class FindsLate(Finds):
         ] or [whole(sentences[0], -90.0)]
 
 
-@pytest.mark.parametrize("place", [TOP_K - 1, TOP_K + 1])
-def test_more_is_read_before_a_question_is_refused(tmp_path: Path, place: int) -> None:
+@pytest.mark.parametrize(
+    ("place", "read"),
+    [
+        (READ_FIRST - 1, [READ_FIRST]),
+        (READ_FIRST + 1, [READ_FIRST, TOP_K]),
+        (TOP_K + 1, [READ_FIRST, TOP_K, TOP_K * READ_FURTHER]),
+    ],
+)
+def test_more_is_read_before_a_question_is_refused(
+    tmp_path: Path, place: int, read: list[int]
+) -> None:
     # The letters in common fall from document to document, and with them the rank.
-    asked = "甲乙丙丁戊己庚辛壬癸子丑"
-    texts = [f"{asked[n:]}是第{'一二三四五六七八九'[n]}条路。" for n in range(9)]
-    reader = FindsLate(f"第{'一二三四五六七八九'[place]}条路")
+    asked = "甲乙丙丁戊己庚辛壬癸子丑寅卯辰巳午未"
+    counted = "一二三四五六七八九十百千万亿零两"
+    texts = [f"{asked[n:]}是第{counted[n]}条路。" for n in range(len(counted))]
+    reader = FindsLate(f"第{counted[place]}条路")
     documents = (document(text, f"{n}.txt") for n, text in enumerate(texts))
     with letter_library(tmp_path, *documents) as library:
         settings = Settings(top_k=TOP_K, threshold=0.5)
         answer = Chatbot(library, reader=reader, settings=settings).ask(f"{asked}是什么？")
     assert answer.text == reader.words[0]
     assert answer.citations[0].document_id in {hit.passage.document_id for hit in answer.hits}
-    assert reader.passages == [TOP_K, TOP_K * READ_FURTHER][: 1 + (place >= TOP_K)]
-    assert len(answer.hits) == reader.passages[-1]
+    assert reader.passages == read
+    assert len(answer.hits) == max(TOP_K, read[-1])
