@@ -36,9 +36,9 @@ class Settings:
     the default one; `milvus_token` is an API key or "USER:PASSWORD" for such a server. `embedder`
     is None for the embedded model, else the name or folder of a sentence-transformers model;
     `device` ("cpu", "cuda" …), `dtype` ("float32", "bfloat16" …) and `batch_size` (texts at
-    once) are for such a model. `top_k` is how many passages are read. An answer whose
-    confidence lies below `threshold` is refused; None takes the calibrated threshold. `lang`
-    is the language of messages. `auth` is the "USER:PASSWORD" that the web page and the HTTP
+    once) are for such a model. `top_k` is how many passages are found, and read unless the first
+    few answer clearly. An answer whose confidence lies below `threshold` is refused; None takes
+    the calibrated threshold. `lang` is the language of messages. `auth` is the "USER:PASSWORD" that the web page and the HTTP
     API ask for, None if everybody may use them.
 
     `llm_base_url` is the address of an OpenAI-compatible API, as "https://host/v1", and
