@@ -38,8 +38,8 @@ class Settings:
     `device` ("cpu", "cuda" …), `dtype` ("float32", "bfloat16" …) and `batch_size` (texts at
     once) are for such a model. `top_k` is how many passages are found, and read unless the first
     few answer clearly. An answer whose confidence lies below `threshold` is refused; None takes
-    the calibrated threshold. `lang` is the language of messages. `auth` is the "USER:PASSWORD" that the web page and the HTTP
-    API ask for, None if everybody may use them.
+    the calibrated threshold. `lang` is the language of messages. `auth` is the "USER:PASSWORD"
+    that the web page and the HTTP API ask for, None if everybody may use them.
 
     `llm_base_url` is the address of an OpenAI-compatible API, as "https://host/v1", and
     `llm_model` the name of its model; None for none. `llm_api_key` is sent as its bearer token,
