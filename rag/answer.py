@@ -463,10 +463,15 @@ class Chatbot:
             probed = probe(asked if sought == question else analyse(sought), rarity)
             first = len(hits) if summing else first
             spans, found = read(hits[:first])
-            if len(hits) > first and found.confidence < max(CLEAR, self.threshold):
+            if len(hits) > first and not self._is_clear(found):
                 spans, further = read(hits)
                 found = max(found, further, key=lambda each: each.confidence)
         return _Read(question, probed, reorder(hits, spans), found)
+
+    def _is_clear(self, found: Found) -> bool:
+        """Tell an answer that no further passage need be read for; what differs needs them all."""
+        documents = {document for _, document, _ in found.claims}
+        return found.confidence >= max(CLEAR, self.threshold) and len(documents) == 1
 
     def examples(self, count: int = 4) -> list[str]:
         """Return up to `count` questions that the library can answer."""
