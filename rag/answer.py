@@ -464,8 +464,7 @@ class Chatbot:
             first = len(hits) if summing else first
             spans, found = read(hits[:first])
             if len(hits) > first and not self._is_clear(found):
-                spans, further = read(hits)
-                found = max(found, further, key=lambda each: each.confidence)
+                spans, found = read(hits)
         return _Read(question, probed, reorder(hits, spans), found)
 
     def _is_clear(self, found: Found) -> bool:

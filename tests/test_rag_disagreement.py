@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from asking import Finds, asked, document, letter_library, scored
 
-from rag.answer import Chatbot
+from rag.answer import CLEAR, READ_FIRST, Chatbot
 from rag.disagreement import MARGIN, differ, others
 from rag.question import Kind
 from rag.reader import Span
+from rag.sentences import ScoredSentence
 from rag.settings import Settings
+from rag.spans import Probe
 
 QUESTION = "教育小镇总投资多少？"
 MARCH = "教育小镇项目在淮北签约，总投资100亿元。"
@@ -106,6 +110,22 @@ def test_an_answer_tells_all_with_their_dates(tmp_path: Path) -> None:
     assert [claim.text for claim in answer.claims] == ["100亿元", "120亿元"]
     assert [citation.document_id for citation in answer.citations] == ["三月.txt", "六月.txt"]
     assert any("2 份文档的说法不同" in notice for notice in answer.notices)
+
+
+class Sure(Finds):
+    """A reader that is as sure of all that it finds."""
+
+    def read(self, probe: Probe, sentences: Sequence[ScoredSentence]) -> list[Span]:
+        return [replace(s, score=90.0, evidence=90.0) for s in super().read(probe, sentences)]
+
+
+def test_of_many_that_differ_all_are_told(tmp_path: Path) -> None:
+    amounts = [f"{n}20亿元" for n in range(1, READ_FIRST + 3)]
+    texts = [f"教育小镇项目开工，总投资{amount}。" for amount in amounts]
+    with letter_library(tmp_path, *(document(t, f"{n}.txt") for n, t in enumerate(texts))) as many:
+        answer = Chatbot(many, settings=Settings(threshold=0), reader=Sure(*amounts)).ask(QUESTION)
+    assert answer.confidence >= CLEAR
+    assert sorted(claim.text for claim in answer.claims) == amounts
 
 
 def test_who_says_the_same_is_not_told_twice(tmp_path: Path) -> None:
