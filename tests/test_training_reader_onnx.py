@@ -33,7 +33,7 @@ def windows(vocabulary: Vocabulary) -> list[Window]:
 
 
 def test_the_weights_come_back_and_read_as_the_file_does(tmp_path: Path) -> None:
-    """Where int8 overflows, as it can without VNNI, scores are off by five and more."""
+    """Where int8 overflows, as it can without VNNI, these scores are off by one on average."""
     restore(tmp_path)
     vocabulary = Vocabulary(tmp_path / "vocabulary.txt")
     asked = windows(vocabulary)

@@ -220,9 +220,7 @@ class Similar:
         """Return the passages of this document, or those of others near enough, nearest first."""
         if own:
             return sorted(self._places[document], key=lambda i: -row[i])
-        near = np.argpartition(-row, 400)[:400] if len(row) > 400 else np.arange(len(row))
-        near = near[np.argsort(-row[near])]
-        return [int(i) for i in near if self._documents[i] != document]
+        return [int(i) for i in np.argsort(-row)[:400] if self._documents[i] != document]
 
 
 NAME_TAGS = ("nr", "ns", "nt", "nz")
