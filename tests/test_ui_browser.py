@@ -574,9 +574,8 @@ def test_a_page_that_may_not_change_the_library_says_so(browser: Browser, chatbo
 # For everyone
 
 
-@pytest.mark.parametrize(
-    ("size", "dark"), [(DESKTOP, False), (PHONE, True)], ids=["desktop-light", "phone-dark"]
-)
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_nothing_stands_in_the_way_of_anyone(
     browser: Browser, address: str, size: tuple[int, int], dark: bool
 ) -> None:
