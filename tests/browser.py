@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import serving
-from playwright.sync_api import Browser, Page, Playwright, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect
 
 from rag.answer import Chatbot
 from ui.desk import Desk
@@ -88,34 +88,55 @@ def served(
 
 
 @contextmanager
-def visited(
-    browser: Browser,
-    address: str,
-    *,
-    size: tuple[int, int] = DESKTOP,
-    dark: bool = False,
-    **settings: Any,
-) -> Iterator[Page]:
-    """Open a page as a new visitor; it may run into no error and ask no other host."""
-    context = browser.new_context(
-        viewport={"width": size[0], "height": size[1]},
-        color_scheme="dark" if dark else "light",
-        locale="zh-CN",
-        **settings,
-    )
+def at_home(browser: Browser, **settings: Any) -> Iterator[BrowserContext]:
+    """What a visitor's pages share: what they keep, and the files of a server once fetched."""
+    context = browser.new_context(locale="zh-CN", **settings)
     context.set_default_timeout(TIMEOUT_MS)
     context.grant_permissions(["clipboard-read", "clipboard-write"])
+    try:
+        yield context
+    finally:
+        context.close()
+
+
+@contextmanager
+def visited(browser: Browser, address: str, **settings: Any) -> Iterator[Page]:
+    """Open a page as a visitor with a browser of their own."""
+    with at_home(browser, **settings) as context, _page(context, address) as page:
+        yield page
+
+
+@contextmanager
+def opened(
+    context: BrowserContext, address: str, *, size: tuple[int, int] = DESKTOP, dark: bool = False
+) -> Iterator[Page]:
+    """Open a page as a new visitor, but for the server's files: those once fetched are there."""
+    clerk = context.new_page()
+    what = {"origin": address.rstrip("/"), "storageTypes": "cookies,indexeddb,local_storage"}
+    context.new_cdp_session(clerk).send("Storage.clearDataForOrigin", what)
+    clerk.close()
+    with _page(context, address, size, dark) as page:
+        yield page
+
+
+@contextmanager
+def _page(
+    context: BrowserContext, address: str, size: tuple[int, int] = DESKTOP, dark: bool = False
+) -> Iterator[Page]:
+    """Open a page; it may run into no error and ask no other host."""
     foreign: list[str] = []
     errors: list[str] = []
     own = (address, address.replace("http", "ws", 1), "data:", f"blob:{address}")
-    context.on("request", lambda r: None if r.url.startswith(own) else foreign.append(r.url))
     page = context.new_page()
+    page.on("request", lambda r: None if r.url.startswith(own) else foreign.append(r.url))
     page.on("pageerror", lambda error: errors.append(str(error)))
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.emulate_media(color_scheme="dark" if dark else "light")
     try:
         enter(page, address)
         yield page
     finally:
-        context.close()
+        page.close()
     assert foreign == []
     assert errors == []
 

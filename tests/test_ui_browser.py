@@ -14,8 +14,20 @@ from urllib.parse import unquote
 import pytest
 from asking import Finds, document, letter_library
 from axe_playwright_python.sync_playwright import Axe
-from browser import DESKTOP, PHONE, ask, begin, enter, launched, served, settle, visited
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from browser import (
+    DESKTOP,
+    PHONE,
+    ask,
+    at_home,
+    begin,
+    enter,
+    launched,
+    opened,
+    served,
+    settle,
+    visited,
+)
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
 from index.embedder import load_embedder
 from index.library import DiskLibrary
@@ -94,9 +106,15 @@ def address(browser: Browser, chatbot: Watched) -> Iterator[str]:
         yield address
 
 
+@pytest.fixture(scope="module")
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    with at_home(browser) as context:
+        yield context
+
+
 @pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
-    with visited(browser, address) as page:
+def page(context: BrowserContext, address: str) -> Iterator[Page]:
+    with opened(context, address) as page:
         yield page
 
 
@@ -390,9 +408,9 @@ def quoted(link: Locator, chatbot: Chatbot) -> str:
 @pytest.mark.parametrize("size", [DESKTOP, PHONE])
 @pytest.mark.parametrize("by", ["click", "keyboard"])
 def test_a_citation_opens_its_exact_quote(
-    browser: Browser, address: str, chatbot: Watched, size: tuple[int, int], by: str
+    context: BrowserContext, address: str, chatbot: Watched, size: tuple[int, int], by: str
 ) -> None:
-    with visited(browser, address, size=size) as page:
+    with opened(context, address, size=size) as page:
         ask(page, TOWN)
         link = page.locator(".wj-text .wj-cite")
         if by == "click":
@@ -577,9 +595,9 @@ def test_a_page_that_may_not_change_the_library_says_so(browser: Browser, chatbo
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_nothing_stands_in_the_way_of_anyone(
-    browser: Browser, address: str, size: tuple[int, int], dark: bool
+    context: BrowserContext, address: str, size: tuple[int, int], dark: bool
 ) -> None:
-    with visited(browser, address, size=size, dark=dark) as page:
+    with opened(context, address, size=size, dark=dark) as page:
         assert page.evaluate("document.body.classList.contains('dark')") is dark
         violations = _violations(page)
         ask(page, MAYOR)
@@ -605,8 +623,8 @@ def _violations(page: Page) -> list[str]:
     return [f"{each['id']}: {node['html'][:300]}" for each in found for node in each["nodes"]]
 
 
-def test_a_phone_scrolls_no_way_but_down(browser: Browser, address: str) -> None:
-    with visited(browser, address, size=PHONE) as page:
+def test_a_phone_scrolls_no_way_but_down(context: BrowserContext, address: str) -> None:
+    with opened(context, address, size=PHONE) as page:
         ask(page, MAYOR)
         ask(page, TOWN)
         page.locator(".wj-trace summary").last.click()
@@ -650,9 +668,9 @@ def strange(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_hostile_text_is_only_ever_shown(
-    browser: Browser, strange: str, size: tuple[int, int]
+    context: BrowserContext, strange: str, size: tuple[int, int]
 ) -> None:
-    with visited(browser, strange, size=size) as page:
+    with opened(context, strange, size=size) as page:
         ran: list[str] = []
         page.on("dialog", lambda dialog: ran.append(dialog.message))
         ask(page, HOSTILE)
@@ -697,8 +715,8 @@ def test_a_hostile_file_name_is_only_ever_shown(page: Page) -> None:
     expect(page.locator(".wj-count")).to_have_text("1")
 
 
-def test_a_million_characters_open_in_parts(browser: Browser, strange: str) -> None:
-    with visited(browser, strange) as page:
+def test_a_million_characters_open_in_parts(context: BrowserContext, strange: str) -> None:
+    with opened(context, strange) as page:
         title = page.locator(".wj-document", has_text="一百万字").locator(".wj-title")
         title.click()
         expect(page.locator(".wj-page")).to_contain_text("这一段说的是")
