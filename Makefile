@@ -12,7 +12,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_ARGS ?=
 PIP = $(BIN)/python -m pip --disable-pip-version-check
-
 # Debian's python3 comes without ensurepip, and then makes no virtual environment.
 SUITABLE := import sys, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
@@ -29,6 +28,10 @@ NO_CHROMIUM := 没有装上 Chromium：网页的测试将被跳过。
 NO_PYTHON := 问据需要带 venv 的 Python 3.11、3.12 或 3.13：请安装其一，或用 PYTHON=… 指明。
 CUDA_HINT := 没有发现 NVIDIA 显卡：Linux 上 PyTorch 默认带 2.7 GB 的显卡代码；README 说明了怎样改用 CPU 版（0.2 GB）。
 endif
+
+# Said where nothing says which PyTorch to take.
+TELL_SIZE = [ "$$(uname -sm)" != "Linux x86_64" ] || [ -n "$(PIP_ARGS)" ] || \
+	command -v nvidia-smi >/dev/null || echo "$(CUDA_HINT)"
 
 chat: $(VENV)/.installed
 	$(BIN)/wenju chat
@@ -50,17 +53,19 @@ $(BIN)/python:
 	@[ -n "$(PYTHON)" ] && "$(PYTHON)" -c '$(SUITABLE)' 2>/dev/null || { echo "$(NO_PYTHON)" >&2; exit 1; }
 	"$(PYTHON)" -m venv $(VENV)
 
+# What the tests need holds what the page needs: installed for them, it need not be once more.
 $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
-	@[ "$$(uname -sm)" != "Linux x86_64" ] || [ -n "$(PIP_ARGS)" ] || command -v nvidia-smi >/dev/null || echo "$(CUDA_HINT)"
+	@$(TELL_SIZE)
 	$(PIP) install -c constraints.txt $(PIP_ARGS) -e '.[formats]'
 	@touch $@
 
-$(VENV)/.testable: $(VENV)/.installed
+$(VENV)/.testable: pyproject.toml constraints.txt | $(BIN)/python
+	@$(TELL_SIZE)
 	$(PIP) install -c constraints.txt $(PIP_ARGS) -e '.[formats,test,training]'
 	@{ $(ANY_CHROMIUM); } >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
 		{ apt-get update && apt-get install -y --no-install-recommends chromium fonts-noto-cjk; } || \
 		echo "$(NO_CHROMIUM)"
-	@touch $@
+	@touch $(VENV)/.installed $@
 
 # Made on the oldest Python, whose versions have wheels for the newer ones too. torch first:
 # what else is installed must not choose it. audioop-lts is what Gradio needs on 3.13 alone.

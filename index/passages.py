@@ -49,16 +49,17 @@ _CUTS = (
 )
 """The last place in a window to cut at, the better first; each sees one character beyond."""
 
-_RULE = r"[ ]{0,3}\|(?=[ \t:|]*+-)[ \t:|-]++(?:\r?\n|\Z)"
+_WITH_PIPE = r"(?=[^\r\n|]*+\|)"
+_RULE = rf"[ ]{{0,3}}{_WITH_PIPE}(?=[ \t:|]*+-)[ \t:|-]++(?:\r?\n|\Z)"
 _TABLE = re.compile(
     rf"""
-      ^[ ]{{0,3}}\|(?P<columns>[^\r\n]{{1,200}})\r?\n
+      ^(?![ ]{{4}}|\t){_WITH_PIPE}(?P<columns>[^\r\n]{{1,200}})\r?\n
       {_RULE}
-      (?P<rows>(?:[ ]{{0,3}}\|[^\r\n]*+(?:\r?\n|\Z)(?!{_RULE}))++)
+      (?P<rows>(?:{_WITH_PIPE}[^\r\n]*+(?:\r?\n|\Z)(?!{_RULE}))++)
     """,
     re.VERBOSE | re.MULTILINE,
 )
-"""A table as Markdown has it: the names of its columns, a rule, and rows.
+"""A table as Markdown has it: the names of its columns, a rule, and rows, with pipes in each.
 
 A row above another rule heads a table of its own.
 """

@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import closing
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from index.embedder import readable
 from index.library import Hit, Library
-from index.passages import Passage, Sentence
 from rag.citations import Citation, Claim, cite, distinct
 from rag.confidence import calibration
 from rag.default_library import default_library
 from rag.errors import EndpointError, QuestionError, ReaderError
 from rag.examples import example_questions
-from rag.extraction import Extraction, Found, joined
+from rag.extraction import Extraction, Found
 from rag.follow_up import Turn, readings
 from rag.messages import Messages, messages, shortened
-from rag.question import Asked, analyse
-from rag.rarity import rarity
-from rag.reader import Reader, Span
+from rag.question import analyse
+from rag.reader import Reader
+from rag.reading import Clock, Read, Reading, Within
 from rag.records import AnswerRecord
-from rag.retrieve import documents_of, merge, reorder
-from rag.sentences import ScoredSentence, score_sentences
+from rag.retrieve import documents_of
 from rag.settings import Language, Settings
 from rag.span_scorer import SpanScorer
-from rag.spans import Probe, probe
-from rag.subquestions import subquestions
-from rag.summary import topic
+from rag.spans import Probe
 from rag.trained_reader import TrainedReader
 
 if TYPE_CHECKING:
@@ -40,22 +35,6 @@ Mode = Literal["extract", "llm", "llm→extract"]
 
 MAX_QUESTION_CHARS = 2000
 """The longest question that is taken, in characters."""
-
-MAX_PARTS = 3
-"""How many of the questions that one asks are answered."""
-
-MAX_READINGS = 4
-"""How many meanings of a follow-up question are read."""
-
-READ_FIRST = 5
-CLEAR = 0.8
-"""How many passages are read first, and how sure an answer makes the others needless.
-
-Source: measured on the question sets of `seeds`, where answers stay the same.
-"""
-
-READ_FURTHER = 2
-"""How many times as many passages are read where the first leave a question open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,37 +108,6 @@ class Answerer(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """A question as it was understood, with the passages read and what they say."""
-
-    question: str
-    probed: Probe
-    hits: tuple[Hit, ...]
-    found: Found
-
-
-@dataclass(slots=True)
-class _Clock:
-    """Milliseconds by stage, summed where a stage is passed again."""
-
-    started: float = field(default_factory=time.perf_counter)
-    stages: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        before = time.perf_counter()
-        try:
-            yield
-        finally:
-            spent = (time.perf_counter() - before) * 1000
-            self.stages[name] = self.stages.get(name, 0.0) + spent
-
-    def read(self) -> dict[str, float]:
-        total = (time.perf_counter() - self.started) * 1000
-        return {name: round(ms, 3) for name, ms in (self.stages | {"total": total}).items()}
-
-
 class Chatbot:
     """Answers questions from a library, by extraction or a language model, with citations."""
 
@@ -181,13 +129,21 @@ class Chatbot:
         self.library = library
         self.settings = settings or Settings()
         self.model = model or _model(self.settings)
-        self._reader, warnings = (reader, ()) if reader else load_reader(self.settings.lang)
-        calibrated = calibration(self._reader.name)
+        reader, warnings = (reader, ()) if reader else load_reader(self.settings.lang)
+        self._reader_name = reader.name
+        calibrated = calibration(reader.name)
         wanted = self.settings.threshold
         self.threshold = calibrated.threshold if wanted is None else wanted
         self.notices = (*notices, *warnings)
         self._say: Messages = messages(self.settings.lang)
-        self._extraction = Extraction(library, calibrated, self._say)
+        self._reading = Reading(
+            library,
+            reader,
+            Extraction(library, calibrated, self._say),
+            self._say,
+            top_k=self.settings.top_k,
+            threshold=self.threshold,
+        )
 
     def ask(
         self,
@@ -229,7 +185,7 @@ class Chatbot:
         far comes again and again, so that there is a moment to close it; an extracted answer is
         there at once.
         """
-        clock = _Clock()
+        clock = Clock()
         question = checked_question(question)
         history = [Turn(turn.role, readable(turn.content)) for turn in history]
         with clock.stage("follow_up"):
@@ -238,7 +194,8 @@ class Chatbot:
             yield self._answer(question, meant[0], clock, text=self._introduction(), confidence=1.0)
             return
         replied = next((t.content for t in reversed(history) if t.role == "assistant"), "")
-        read = self._read_all(meant, replied, clock, documents, exclude_documents)
+        within = Within(documents, exclude_documents)
+        read = self._reading.read(meant, replied, clock, within)
         if read is None:
             yield self._answer(
                 question, meant[0], clock, confidence=0.0, refusal=self._say.nothing_to_search
@@ -248,11 +205,11 @@ class Chatbot:
         else:
             yield from self._generated(self.model, question, read, clock)
 
-    def _extracted(self, question: str, read: _Read, clock: _Clock) -> Answer:
+    def _extracted(self, question: str, read: Read, clock: Clock) -> Answer:
         """Return what the reader found, or a refusal where it is not sure of it."""
         found, hits, resolved = read.found, read.hits, read.question
         missing = self._missing_terms(read.probed, clock)
-        if found.confidence < self.threshold:
+        if not self._reading.is_sure(read):
             reason = self._refusal(missing)
             return self._answer(
                 question, resolved, clock, hits, found.confidence, refusal=reason, missing=missing
@@ -265,7 +222,7 @@ class Chatbot:
         return replace(answer, notices=(*answer.notices, *found.notices))
 
     def _generated(
-        self, model: Model, question: str, read: _Read, clock: _Clock
+        self, model: Model, question: str, read: Read, clock: Clock
     ) -> Generator[Answer]:
         """Yield what a language model answers as it grows; at last what holds."""
         from rag.generation import Generated, generate  # noqa: PLC0415 - only a model needs it
@@ -318,7 +275,7 @@ class Chatbot:
         return ""
 
     def _of_model(
-        self, model: Model, question: str, read: _Read, clock: _Clock, grown: Generated
+        self, model: Model, question: str, read: Read, clock: Clock, grown: Generated
     ) -> Answer:
         """Return a model's answer so far.
 
@@ -340,138 +297,6 @@ class Chatbot:
         notices = (*answer.notices, *grown.notices, *unchecked)
         return replace(answer, mode="llm", model=model.name, notices=notices)
 
-    def _read_all(
-        self,
-        meant: Sequence[str],
-        replied: str,
-        clock: _Clock,
-        documents: Sequence[str] | None,
-        exclude_documents: Sequence[str],
-    ) -> _Read | None:
-        """Read what a question may mean, each of its subquestions for itself.
-
-        None where there is no passage to search.
-        """
-        asked = [subquestions(question) for question in meant]
-        if len(asked[0]) == 1:
-            return self._read(meant, replied, clock, documents, exclude_documents)
-        alike = [each for each in asked if len(each) == len(asked[0])]
-        reads: list[_Read] = []
-        for one in [*zip(*alike, strict=True)][:MAX_PARTS]:
-            read = self._read(one, replied, clock, documents, exclude_documents)
-            if read is None:
-                return None
-            reads.append(read)
-        together = self._together(meant[0], reads, clock)
-        left = asked[0][MAX_PARTS:]
-        if not left:
-            return together
-        unasked = self._say.not_asked.format(shortened(" ".join(left)))
-        notices = (*together.found.notices, unasked)
-        return replace(together, found=replace(together.found, notices=notices))
-
-    def _together(self, question: str, reads: Sequence[_Read], clock: _Clock) -> _Read:
-        """Join what was read for the subquestions of a question; name those left unanswered.
-
-        Where one sentence answers all of them, its own words for the whole of it go before.
-        """
-        sure = [read.found for read in reads if self._is_sure(read)]
-        hits = merge(read.hits for read in reads)
-        if not sure:
-            best = max(reads, key=lambda read: read.found.confidence)
-            return replace(best, question=question, hits=hits)
-        found = joined(sure)
-        if len(sure) == len(reads) and (source := found.only_sentence):
-            there = [hit for hit in hits if _holds(hit.passage, *source)]
-            whole = self._reading_of(question, there, clock).found
-            if source == whole.only_sentence and whole.covers(sure):
-                found = replace(whole, confidence=found.confidence)
-        unsaid = (self._say.not_said.format(r.question) for r in reads if not self._is_sure(r))
-        found = replace(found, notices=(*found.notices, *unsaid))
-        return _Read(question, probe(analyse(question), rarity), hits, found)
-
-    def _is_sure(self, read: _Read) -> bool:
-        return read.found.confidence >= self.threshold
-
-    def _read(
-        self,
-        meant: Sequence[str],
-        replied: str,
-        clock: _Clock,
-        documents: Sequence[str] | None,
-        exclude_documents: Sequence[str],
-    ) -> _Read | None:
-        """Read what a question may mean; of several readings the surest answer decides.
-
-        One that says again what was just `replied` stands behind: people ask on.
-        Where it would be refused, further passages are read before it is. None where there is
-        no passage to search.
-        """
-        reads: list[_Read] = []
-        for question in meant[:MAX_READINGS]:
-            read = self._reading(question, self.settings.top_k, clock, documents, exclude_documents)
-            if read is None:
-                return None
-            reads.append(read)
-        best = max(reads, key=lambda read: (self._is_news(read, replied), read.found.confidence))
-        unread = len(best.hits) == self.settings.top_k
-        if unread and not self._is_sure(best):
-            passages = self.settings.top_k * READ_FURTHER
-            read = self._reading(
-                best.question, passages, clock, documents, exclude_documents, first=passages
-            )
-            if read and read.found.confidence > best.found.confidence:
-                best = read
-        return best
-
-    def _is_news(self, read: _Read, replied: str) -> bool:
-        return self._is_sure(read) and read.found.text not in replied
-
-    def _reading(
-        self,
-        question: str,
-        passages: int,
-        clock: _Clock,
-        documents: Sequence[str] | None,
-        exclude_documents: Sequence[str],
-        *,
-        first: int = READ_FIRST,
-    ) -> _Read | None:
-        """Read the best passages for one question; None where there is none to search."""
-        sought = _sought(question, analyse(question)) or question
-        with clock.stage("retrieve"):
-            hits = self.library.search(
-                sought, passages, documents=documents, exclude_documents=exclude_documents
-            )
-        return self._reading_of(question, hits, clock, first=first) if hits else None
-
-    def _reading_of(
-        self, question: str, hits: Sequence[Hit], clock: _Clock, *, first: int = READ_FIRST
-    ) -> _Read:
-        """Read passages for one question: the first ones, and all where those leave it open."""
-        asked = analyse(question)
-        sought = _sought(question, asked)
-        summing = asked.kind == "summary"
-        make = self._extraction.summary if summing else self._extraction.answer
-
-        def read(hits: Sequence[Hit]) -> tuple[Sequence[Span], Found]:
-            sentences = self._sentences(probed, sought or question, hits)
-            spans = self._reader.read(probed, sentences) if sought else []
-            return spans, make(probed, sentences, spans)
-
-        with clock.stage("read"):
-            probed = probe(asked if sought == question else analyse(sought), rarity)
-            first = len(hits) if summing else first
-            spans, found = read(hits[:first])
-            if len(hits) > first and not self._is_clear(found):
-                spans, found = read(hits)
-        return _Read(question, probed, reorder(hits, spans), found)
-
-    def _is_clear(self, found: Found) -> bool:
-        """Tell an answer that no further passage need be read for; what differs needs them all."""
-        documents = {document for _, document, _ in found.claims}
-        return found.confidence >= max(CLEAR, self.threshold) and len(documents) == 1
-
     def examples(self, count: int = 4) -> list[str]:
         """Return up to `count` questions that the library can answer."""
         return example_questions(self.library, count, self._say)
@@ -481,11 +306,7 @@ class Chatbot:
         shown = "、".join(f"《{title}》" for title in titles[:3])
         return self._say.introduction(len(titles), shown, self.examples())
 
-    def _sentences(self, probed: Probe, resolved: str, hits: Sequence[Hit]) -> list[ScoredSentence]:
-        vectors = self.library.sentence_embeddings([hit.passage.id for hit in hits])
-        return score_sentences(probed, hits, self.library.embed_question(resolved), vectors)
-
-    def _missing_terms(self, probed: Probe, clock: _Clock) -> tuple[str, ...]:
+    def _missing_terms(self, probed: Probe, clock: Clock) -> tuple[str, ...]:
         """Return the question's terms that no passage holds, none for other languages."""
         if not probed.asked.chinese:
             return ()
@@ -509,7 +330,7 @@ class Chatbot:
         self,
         question: str,
         resolved: str,
-        clock: _Clock,
+        clock: Clock,
         hits: Sequence[Hit] = (),
         confidence: float = 0.0,
         *,
@@ -531,19 +352,9 @@ class Chatbot:
             missing_terms=missing,
             notices=self.notices,
             mode="extract",
-            model=self._reader.name,
+            model=self._reader_name,
             timings_ms=clock.read(),
         )
-
-
-def _holds(passage: Passage, document_id: str, sentence: Sentence) -> bool:
-    inside = passage.start <= sentence.start and sentence.end <= passage.end
-    return passage.document_id == document_id and inside
-
-
-def _sought(question: str, asked: Asked) -> str:
-    """Return what passages are searched by: the question, or the topic to sum up, "" for all."""
-    return topic(asked) if asked.kind == "summary" else question
 
 
 def checked_question(question: str) -> str:

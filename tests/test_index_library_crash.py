@@ -35,9 +35,9 @@ from index.words import WordIndex
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL on Windows")
 
-# Forked from a process that has the libraries loaded, a child is at work in a moment.
+# Forked from a process that has everything loaded, a child is at work in a moment.
 CHILDREN = multiprocessing.get_context("forkserver" if os.name != "nt" else "spawn")
-CHILDREN.set_forkserver_preload(["faiss", "filelock", "numpy", "opencc", "rjieba", "tantivy"])
+CHILDREN.set_forkserver_preload(["index.library", "pytest"])
 
 # All types of vector index for tens of passages, each change merged.
 TINY = Sizes(flat=20, graph=40, lists=2, probed=2, fresh=1)

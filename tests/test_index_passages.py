@@ -187,10 +187,20 @@ def test_passages_among_the_rows_of_a_table_know_its_columns(rule: str, end: str
     assert {p.heading for p in others if p not in among} == {"指南"}
 
 
+@pytest.mark.parametrize("rule", ["--- | --- | ---", ":--|--:|:-:"])
+def test_a_table_needs_no_pipes_around_its_rows(rule: str) -> None:
+    rows = ROWS.replace("| 事项", "事项").replace(" |\n", "\n")
+    _, *among = passages(f"# 指南\n事项 | 办理时限 | 收费\n{rule}\n{rows}")
+    assert len(among) > 2
+    assert {p.heading for p in among} == {f"指南：{COLUMNS}"}
+
+
 @pytest.mark.parametrize(
     "text",
     [
         ROWS,  # no head
+        f"    | 甲 | 乙 | 丙 |\n|---|---|---|\n{ROWS}",  # code
+        f"甲乙丙\n---\n{ROWS}",  # a heading underlined
         f"| 甲 | 乙 |\n{ROWS}",  # no rule
         f"|{'长' * 201}|\n|---|\n{ROWS}",  # no head that anybody would write
     ],

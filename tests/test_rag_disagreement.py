@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from asking import Finds, asked, document, letter_library, scored
 
-from rag.answer import CLEAR, READ_FIRST, Chatbot
+from rag.answer import Chatbot
 from rag.disagreement import MARGIN, differ, others
 from rag.question import Kind
 from rag.reader import Span
+from rag.reading import CLEAR, READ_FIRST
 from rag.sentences import ScoredSentence
 from rag.settings import Settings
 from rag.spans import Probe

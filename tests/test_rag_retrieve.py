@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from asking import Finds, document, hits_of, letter_library, scored
 
-from rag.answer import READ_FIRST, READ_FURTHER, Chatbot
+from rag.answer import Chatbot
 from rag.reader import Span
+from rag.reading import READ_FIRST, READ_FURTHER
 from rag.retrieve import reorder
 from rag.sentences import ScoredSentence
 from rag.settings import Settings

@@ -4,8 +4,9 @@
 
 Questions that the readers were not trained on, each asked in four ways: of its own document,
 of that with the answer's sentences taken out (a made near miss), of all documents together,
-and of all but its own; and the questions of `training/tuning`, its near misses and off-topic
-ones among them, of their own article and some of another. A logistic regression over
+and of all but its own; likewise those of the documents of `training/tuning` that are no news;
+and the questions on its news, near misses and off-topic ones among them, of their own article and
+some of another. A logistic regression over
 `rag.confidence.SIGNALS`
 learns whether the answer found is right; the threshold is the highest at which the share of
 questions that are handled rightly, `ANSWERABLE` of them having an answer, is level with the
@@ -39,7 +40,15 @@ from rag.sentences import ScoredSentence, score_sentences
 from rag.span_scorer import SpanScorer
 from rag.spans import Probe, probe
 from rag.trained_reader import TrainedReader
-from training.cases import Case, Embeddings, hits_of, near_miss, squad_cases, tuning_cases
+from training.cases import (
+    Case,
+    Embeddings,
+    hits_of,
+    near_miss,
+    squad_cases,
+    tuning_cases,
+    tuning_group,
+)
 from training.material import HELD_OUT
 
 OUT = Path(__file__).parent.parent / "rag" / "confidence.json"
@@ -56,7 +65,7 @@ answer does more harm than a refusal."""
 PASSAGES = 8
 """How many passages are read of all documents together."""
 
-HELD_OUT_GROUPS = frozenset(f"news{number}" for number in HELD_OUT)
+HELD_OUT_GROUPS = frozenset(map(tuning_group, HELD_OUT))
 BEYOND_FACTS = ("summary", "yes-no", "why", "how")
 
 
@@ -93,10 +102,9 @@ class Pool:
         return [self.hits[k] for k in kept[:PASSAGES]]
 
 
-def in_four_ways(
-    cases: Iterable[Case], pool: Pool, embeddings: Embeddings
-) -> Iterator[tuple[Case, list[Hit]]]:
+def in_four_ways(cases: Sequence[Case], embeddings: Embeddings) -> Iterator[tuple[Case, list[Hit]]]:
     """Yield each case with its own passages, without its answer, among others, and without it."""
+    pool = Pool.of((case.text for case in cases), embeddings)
     for case in cases:
         asked = embeddings.of_question(case.question)
         yield case, hits_of(case.text)
@@ -130,13 +138,12 @@ def judge(
             or character_f1(text, case.answers) >= RIGHT_F1
             or contains_reference(text, case.answers) > 0
         )
-        news = case.group.startswith("news")
         yield Judged(
             signals(probed, spans, sentences),
             right,
             case.answerable,
             case.group,
-            2.0 if news else 1.0,
+            2.0 if case.group.startswith("news") else 1.0,
         )
 
 
@@ -182,12 +189,13 @@ def fit(judged: list[Judged]) -> dict[str, object]:
         f" {auroc(folds, right, ones)[0]:.3f}, answerable {auroc(folds, answerable, ones)[0]:.3f},"
         f" threshold {threshold:.2f}"
     )
-    for news in (True, False):
-        at = np.array([j.group.startswith("news") == news for j in judged])
+    sorts = np.array([j.group.rstrip("0123456789") for j in judged])
+    for sort in dict.fromkeys(sorts.tolist()):
+        at = sorts == sort
         refused = folds[at] < threshold
         truth = ~answerable[at]
         print(
-            f"  {'news' if news else 'squad'}: refusal precision"
+            f"  {sort}: refusal precision"
             f" {(refused & truth).sum() / max(1, refused.sum()):.3f}"
             f" recall {(refused & truth).sum() / truth.sum():.3f}"
             f" AUROC {np.asarray(auroc(folds[at], ~truth, np.ones((1, len(truth))))).item():.3f}"
@@ -224,13 +232,15 @@ def main() -> None:
     if not arguments.squad.exists():
         parser.error(f"找不到 {arguments.squad}：请用 --squad 指定一个 SQuAD 格式的文件。")
     embeddings = Embeddings(arguments.embeddings)
-    asked = list(squad_cases(arguments.squad, arguments.articles))
-    pool = Pool.of((case.text for case in asked), embeddings)
-    tuning = [case for case in tuning_cases() if case.group in HELD_OUT_GROUPS]
+    squad = list(squad_cases(arguments.squad, arguments.articles))
+    held_out = [case for case in tuning_cases() if case.group in HELD_OUT_GROUPS]
+    news = [case for case in held_out if case.group.startswith("news")]
+    documents = [case for case in held_out if case not in news]
     cases = [
-        *in_four_ways(asked, pool, embeddings),
-        *((case, hits_of(case.text)) for case in tuning),
-        *strangers(tuning),
+        *in_four_ways(squad, embeddings),
+        *in_four_ways(documents, embeddings),
+        *((case, hits_of(case.text)) for case in news),
+        *strangers(news),
     ]
     embeddings.save()
     made: dict[str, object] = {}

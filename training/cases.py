@@ -24,6 +24,8 @@ from index.library import Hit
 from index.passages import Passage, split_document
 
 TUNING = Path(__file__).parent / "tuning"
+NEWS = 85
+"""How many of the tuning set's articles are news; behind them stand documents of other kinds."""
 
 Span = tuple[int, int]
 
@@ -91,8 +93,13 @@ def _place(text: str, answer: str, start: int) -> Span | None:
     return (start, start + len(answer)) if start >= 0 else None
 
 
+def tuning_group(number: int) -> str:
+    """Return the group of the cases of an article of the tuning set."""
+    return f"{'news' if number < NEWS else 'document'}{number}"
+
+
 def tuning_cases() -> Iterator[Case]:
-    """Read the tuning set; `group` is "news" and the article's number."""
+    """Read the tuning set; `group` is the sort of the article and its number."""
     texts: dict[str, str] = {}
     for line in (TUNING / "articles.jsonl").read_text("utf-8").splitlines():
         row = json.loads(line)
@@ -108,7 +115,7 @@ def tuning_cases() -> Iterator[Case]:
             for place in _places(text, evidence, answer)
         }
         yield Case(
-            f"news{numbers[row['document']]}",
+            tuning_group(numbers[row["document"]]),
             row["question"],
             text,
             tuple(sorted(gold)),

@@ -225,12 +225,13 @@ class Trainer:
     Each worker has one, and every step takes the mean of their gradients.
     """
 
-    def __init__(self, folder: Path, peak: float, until: float) -> None:
+    def __init__(self, folder: Path, peak: float, until: float, frozen: int) -> None:
         torch.manual_seed(distributed.get_rank())
         self.folder, self.peak, self.until = folder, peak, until
         self.vocabulary = Vocabulary(folder / "vocabulary.txt")
         self.model = Reader(len(self.vocabulary))
         self.model.load_state_dict(torch.load(folder / "start.pt"))
+        self.model.freeze(frozen)
         self.optimizer = adamw(self.model.parameters(), peak)
         self.started, self.step = time.time(), 0
 
@@ -304,7 +305,7 @@ def _work(rank: int, arguments: argparse.Namespace, meeting: Path) -> None:
     clock = datetime.strptime(arguments.until, "%H:%M")
     end = datetime.now().replace(hour=clock.hour, minute=clock.minute, second=0)
     until = (end if end > datetime.now() else end + timedelta(days=1)).timestamp()
-    trainer = Trainer(arguments.folder, arguments.rate, until)
+    trainer = Trainer(arguments.folder, arguments.rate, until, arguments.frozen)
     trainer.resume()
     material = Material(
         trainer.vocabulary,
@@ -385,6 +386,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=3e-4)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--frozen", type=int, default=0, help="lowest layers that do not learn")
     parser.add_argument("--latest", type=int, default=0)
     parser.add_argument("--share-squads", type=float, default=1.0)
     parser.add_argument("--share-news", type=float, default=1.0)

@@ -88,6 +88,12 @@ class Reader(nn.Module):
             x = layer(x, bias)
         return x
 
+    def freeze(self, lowest: int) -> None:
+        """Keep that many of the lowest layers as they are, and the embeddings below them."""
+        kept = [self.words, self.positions, self.norm, *self.layers[:lowest]] if lowest else []
+        for part in kept:
+            part.requires_grad_(False)
+
     def inner(self) -> list[Layer]:
         """Return the layers, in order."""
         return [layer for layer in self.layers if isinstance(layer, Layer)]

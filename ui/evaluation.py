@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from index.library import DiskLibrary, StoredLibrary
-from rag.answer import READ_FURTHER, Chatbot
+from rag.answer import Chatbot
 from rag.comparison import below, compare, read_report
 from rag.default_library import (
     corpus_library,
@@ -25,6 +25,7 @@ from rag.default_library import (
 )
 from rag.evaluate import evaluate
 from rag.questions import Question, read_questions, read_squad, sample_questions
+from rag.reading import READ_FURTHER
 from rag.report import LOWER_IS_BETTER, METRICS, Report
 from rag.settings import Settings
 from ui.errors import FeedbackError, ReportError
