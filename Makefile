@@ -12,6 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_ARGS ?=
 PIP = $(BIN)/python -m pip --disable-pip-version-check
+
 # Debian's python3 comes without ensurepip, and then makes no virtual environment.
 SUITABLE := import sys, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \

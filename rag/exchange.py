@@ -30,6 +30,9 @@ _UNFILLED = ("why", "how", "yes-no", "summary", "meta")
 
 _FIGURES = ("number", "duration", "date")
 _MEASURE_WORDS = frozenset("个個位家所座条條项項种種些类類款支名件次场場届部儿兒里裡裏")
+_COUNTING = frozenset("个個位家所座条條项項种種类類款支名件")
+"""Measure words behind which a verb qualifies the noun that is counted: 多少个创新团队."""
+
 _EMPTY = frozenset(("时候", "时间", "名字", "情况", "什么", "请问", "问"))
 _PREDICATE_TAGS = ("v", "d", "p", "r", "c", "y")
 _TELLING = frozenset("认为 指出 表示 觉得 建议 介绍 透露 预计 要求 希望 提出".split())
@@ -97,7 +100,8 @@ class Exchange:
         """The noun phrases outside the hole, as written."""
         start, end = self.hole
         outside = [w for w in self.words if not (w.start < end and start < w.end)]
-        found = _phrases(self.question, outside)
+        counted = end if self.question[end - 1 : end] in _COUNTING else None
+        found = _phrases(self.question, outside, counted)
         return tuple(p for p in found if not self.question.startswith(_ASPECT, p.end))
 
     @cached_property
@@ -244,13 +248,16 @@ class Exchange:
         return sort_of(self.asked.focus) if sort == "thing" else sort
 
 
-def _phrases(text: str, words: Sequence[Word]) -> Iterator[Phrase]:
+def _phrases(text: str, words: Sequence[Word], counted: int | None) -> Iterator[Phrase]:
+    """Yield the noun phrases, the one that is `counted` from there on with a verb before it."""
     run: list[Word] = []
     quoted = False
-    for word in words:
+    for word, behind in zip(words, (*words[1:], None), strict=False):
         opens, closes = word.text in OPENING_QUOTES, word.text in CLOSING_QUOTES
         limits = bool(run) and word.tag == "f" and run[-1].tag.startswith(("m", "q"))
         qualifies = word.tag == "a" and len(word.text) == 1
+        if word.start == counted and word.tag == "v" and len(word.text) > 1:
+            qualifies = behind is not None and behind.tag in ("n", "vn")
         joins = (nominal(word) or quoted or limits or qualifies) and not (opens or closes)
         if run and (not joins or run[-1].end != word.start):
             yield from _phrase(text, run)
