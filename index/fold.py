@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -119,8 +119,23 @@ def _fold_piece(text: str, piece: re.Match[str]) -> list[tuple[int, int, str]]:
     start, end = piece.span()
     if piece["plain"]:
         return [(start, end, piece.group().translate(_SAME))]
-    borders = [start, *(i for i in range(start + 1, end) if not _combines(text[i])), end]
+    borders = [*_borders(text, start, end)][::-1]
     return [(first, last, _fold_cluster(text[first:last])) for first, last in pairwise(borders)]
+
+
+def _borders(text: str, start: int, end: int) -> Iterator[int]:
+    """Yield where clusters begin and end, from the last on.
+
+    An invisible character goes, so what stands behind it may join what stands before it.
+    """
+    yield end
+    joins = False
+    for at in range(end - 1, start, -1):
+        if text[at] not in _INVISIBLE:
+            joins = _combines(text[at])
+        if not joins:
+            yield at
+    yield start
 
 
 def _fold_cluster(cluster: str) -> str:

@@ -81,6 +81,7 @@ def test_offsets_hold_for_any_text(text: str) -> None:
 
 @given(TEXTS)
 @example("İ゙")
+@example("ハ\u200b゙")
 def test_folding_twice_changes_nothing(text: str) -> None:
     assume("薴" not in text)  # OpenCC: 薴 is 苧, which as a Traditional character is 苎
     once = fold(text).text
