@@ -30,7 +30,7 @@ _UNFILLED = ("why", "how", "yes-no", "summary", "meta")
 
 _FIGURES = ("number", "duration", "date")
 _MEASURE_WORDS = frozenset("个個位家所座条條项項种種些类類款支名件次场場届部儿兒里裡裏")
-_COUNTING = frozenset("个個位家所座条條项項种種类類款支名件")
+_COUNTING = _MEASURE_WORDS - frozenset("些次场場届部儿兒里裡裏")
 """Measure words behind which a verb qualifies the noun that is counted: 多少个创新团队."""
 
 _EMPTY = frozenset(("时候", "时间", "名字", "情况", "什么", "请问", "问"))

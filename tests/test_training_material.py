@@ -36,8 +36,7 @@ def test_a_passage_is_foreign_that_lacks_what_the_question_names(asked: str, for
 
 def test_a_heading_names_what_a_passage_is_about() -> None:
     question = Question("租金拖多久", LEASE, (), ())
-    under = passage(PERMIT)
-    assert is_foreign(question, under)
+    assert is_foreign(question, passage(PERMIT))
     assert not is_foreign(question, passage(f"# 租金\n\n{PERMIT}"))
 
 

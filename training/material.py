@@ -308,6 +308,27 @@ Asked = tuple[Question, list[Passage]]
 """A question and the likest passages that do not answer it."""
 
 
+def _similar(questions: Sequence[Question]) -> Similar:
+    return Similar(dict.fromkeys(question.document for question in questions))
+
+
+def _with_similar(questions: Sequence[Question], *, own: bool) -> list[Asked]:
+    ranked = _similar(questions).rank(questions, own=own, count=3)
+    return list(zip(questions, ranked, strict=True))
+
+
+def _with_both(questions: Sequence[Question]) -> list[Asked]:
+    """Take turns between its own document's likest passages and those of other documents."""
+    similar = _similar(questions)
+    own, others = (similar.rank(questions, own=own, count=3) for own in (True, False))
+    asked: list[Asked] = []
+    for question, near, far in zip(questions, own, others, strict=True):
+        foreign = [passage for passage in far if is_foreign(question, passage)]
+        turns = chain.from_iterable(zip_longest(near, foreign))
+        asked.append((question, [passage for passage in turns if passage]))
+    return asked
+
+
 class Material:
     """What is trained on: for every question a positive window and its negatives.
 
@@ -333,9 +354,9 @@ class Material:
         documents = read_questions(DOCUMENTS)
         self._names = Names([*squad, *news, *documents])
         self._asked = [
-            *self._with_similar(squad, own=False),
-            *self._with_similar(news, own=True),
-            *self._with_both(documents),
+            *_with_similar(squad, own=False),
+            *_with_similar(news, own=True),
+            *_with_both(documents),
         ]
         """The squads', the earlier news', the latest."""
         self._squads, self._earlier = len(squad), len(self._asked) - latest
@@ -344,20 +365,6 @@ class Material:
     def questions(self) -> Iterator[Question]:
         """Yield every question."""
         return (question for question, _ in self._asked)
-
-    def _with_similar(self, questions: Sequence[Question], *, own: bool) -> list[Asked]:
-        similar = Similar(dict.fromkeys(q.document for q in questions))
-        return list(zip(questions, similar.rank(questions, own=own, count=3), strict=True))
-
-    def _with_both(self, questions: Sequence[Question]) -> list[Asked]:
-        """Take turns between its own document's likest passages and those of other documents."""
-        asked: list[Asked] = []
-        own, others = (self._with_similar(questions, own=own) for own in (True, False))
-        for (question, near), (_, far) in zip(own, others, strict=True):
-            foreign = [passage for passage in far if is_foreign(question, passage)]
-            turns = chain.from_iterable(zip_longest(near, foreign))
-            asked.append((question, [passage for passage in turns if passage]))
-        return asked
 
     def epoch(self, number: int) -> list[Window]:
         """Return a pass: every question of it once, and a negative for half of them.
