@@ -12,6 +12,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_ARGS ?=
 PIP = $(BIN)/python -m pip --disable-pip-version-check
+INSTALL = $(PIP) install --no-compile -c constraints.txt $(PIP_ARGS)
+
+# On all cores, where pip compiles on one; what this Python cannot read is not for it.
+COMPILE = $(BIN)/python -m compileall -q -j 0 -x '/tests/' $(VENV)/lib >/dev/null || true
 
 # Debian's python3 comes without ensurepip, and then makes no virtual environment.
 SUITABLE := import sys, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
@@ -44,6 +48,8 @@ ask: $(VENV)/.installed
 
 # Two tests run side by side: threads of either would wait for the other's, spinning.
 test: export OMP_NUM_THREADS = 1
+# Tests start a hundred processes: without bytecode each would compile all of wenju anew.
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/.testable
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -57,12 +63,14 @@ $(BIN)/python:
 # What the tests need holds what the page needs: installed for them, it need not be once more.
 $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	@$(TELL_SIZE)
-	$(PIP) install -c constraints.txt $(PIP_ARGS) -e '.[formats]'
+	$(INSTALL) -e '.[formats]'
+	$(COMPILE)
 	@touch $@
 
 $(VENV)/.testable: pyproject.toml constraints.txt | $(BIN)/python
 	@$(TELL_SIZE)
-	$(PIP) install -c constraints.txt $(PIP_ARGS) -e '.[formats,test,training]'
+	$(INSTALL) -e '.[formats,test,training]'
+	$(COMPILE)
 	@{ $(ANY_CHROMIUM); } >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
 		{ apt-get update && apt-get install -y --no-install-recommends chromium fonts-noto-cjk; } || \
 		echo "$(NO_CHROMIUM)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache, lru_cache
@@ -79,10 +79,7 @@ class TrainedReader:
         Raises:
             ReaderError: the model is missing or broken, or onnxruntime cannot be imported.
         """
-        self._session, self._vocabulary = _load()
-        # Each window alone, on one thread: in one padded batch they take twice the CPU time.
-        self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="wenju-reader")
-        self._logits = lru_cache(_KEPT)(self._run)
+        self._transformer = _load()
         self._scorer = SpanScorer()
         self.weights = weights
 
@@ -91,10 +88,11 @@ class TrainedReader:
         hits = list({id(s.hit): s.hit for s in sentences}.values())
         if not hits:
             return []
-        encode = self._vocabulary.encode
-        question = self._vocabulary.question_ids(probe.asked.text)
-        encoded = [encode(question, hit.passage.heading, hit.passage.text) for hit in hits]
-        logits = self._threads.map(self._logits, (each.ids for each in encoded))
+        vocabulary = self._transformer.vocabulary
+        question = vocabulary.question_ids(probe.asked.text)
+        passages = [hit.passage for hit in hits]
+        encoded = [vocabulary.encode(question, each.heading, each.text) for each in passages]
+        logits = self._transformer.read([each.ids for each in encoded])
         read = {
             id(hit): _Read(hit.passage.start, each, *found)
             for hit, each, found in zip(hits, encoded, logits, strict=True)
@@ -133,6 +131,21 @@ class TrainedReader:
         """Return what retrieval says for a sentence, in the reader's log-odds."""
         weights = self.weights
         return weights.sentence * sentence.fused + weights.passage * sentence.hit.score
+
+
+class _Transformer:
+    """The model in memory, which all readers of a process share, and what it read last."""
+
+    def __init__(self, session: Any, vocabulary: Vocabulary) -> None:
+        self.vocabulary = vocabulary
+        self._session = session
+        # Each window alone, on one thread: in one padded batch they take twice the CPU time.
+        self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="wenju-reader")
+        self._logits = lru_cache(_KEPT)(self._run)
+
+    def read(self, windows: Sequence[tuple[int, ...]]) -> Iterator[Logits]:
+        """Yield the logits of each window, given by the ids of its tokens."""
+        return self._threads.map(self._logits, windows)
 
     def _run(self, ids: tuple[int, ...]) -> Logits:
         tokens = np.array([ids], dtype=np.int64)
@@ -202,13 +215,13 @@ def opened(path: Path, threads: int = 1) -> InferenceSession:
 
 
 @cache
-def _load() -> tuple[Any, Vocabulary]:
+def _load() -> _Transformer:
     with resources.as_file(resources.files("rag")) as folder:
         _check(folder)
         try:
             from rag.reader_tokens import Vocabulary  # noqa: PLC0415 - imports tokenizers
 
-            return opened(folder / MODEL), Vocabulary(folder / VOCABULARY)
+            return _Transformer(opened(folder / MODEL), Vocabulary(folder / VOCABULARY))
         except ImportError as error:
             raise ReaderError(
                 f"阅读模型无法运行：{error}。改用规则抽取；请重新安装 wenju。",

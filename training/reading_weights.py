@@ -51,7 +51,8 @@ def remembering(work: Callable[..., Any], key: Callable[..., object]) -> Callabl
 def reader_that_remembers() -> TrainedReader:
     """Return a reader that runs its models once a question, whatever its weights are later."""
     reader = TrainedReader()
-    reader._logits = lru_cache(None)(reader._run)
+    transformer = reader._transformer
+    transformer._logits = lru_cache(None)(transformer._run)
     reader._scorer.candidates = remembering(
         reader._scorer.candidates, lambda probe, sentence: (id(probe), id(sentence))
     )
