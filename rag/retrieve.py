@@ -14,12 +14,19 @@ from rag.reader import Span
 READING_WEIGHT = 0.5
 """What a passage's best span counts beside its fused score."""
 
+IN_SIGHT = 5
+"""Among how many passages that of the first span stands; one further down is put in front.
+
+Source: on the question sets of `seeds` evidence stands higher, and nowhere lower.
+"""
+
 
 def reorder(hits: Sequence[Hit], spans: Sequence[Span]) -> tuple[Hit, ...]:
     """Order the hits by fused score and best span together; ranks and scores follow.
 
     `score = (fused + w * sigmoid(evidence)) / (1 + w)`, so that it stays in [0, 1]; a passage
-    without a span has evidence 0.
+    without a span has evidence 0. The passage of the first span, which is what is answered, comes
+    first, with the best score, where it would stand below `IN_SIGHT`.
     """
     evidence: dict[str, float] = {}
     for span in spans:
@@ -30,6 +37,11 @@ def reorder(hits: Sequence[Hit], spans: Sequence[Span]) -> tuple[Hit, ...]:
         for hit in hits
     ]
     scored.sort(key=lambda pair: -pair[1])
+    first = spans[0].sentence.hit.passage.id if spans else ""
+    at = next((k for k, (hit, _) in enumerate(scored) if hit.passage.id == first), 0)
+    if at >= IN_SIGHT:
+        answering, _ = scored.pop(at)
+        scored.insert(0, (answering, scored[0][1]))
     return tuple(
         replace(hit, score=score / (1 + READING_WEIGHT), rank=rank)
         for rank, (hit, score) in enumerate(scored, 1)

@@ -11,7 +11,7 @@ from asking import Finds, document, hits_of, letter_library, scored
 from rag.answer import Chatbot
 from rag.reader import Span
 from rag.reading import READ_FIRST, READ_FURTHER
-from rag.retrieve import reorder
+from rag.retrieve import IN_SIGHT, reorder
 from rag.sentences import ScoredSentence
 from rag.settings import Settings
 from rag.spans import Probe
@@ -31,6 +31,20 @@ def test_what_reading_finds_moves_a_passage_up() -> None:
     assert [hit.passage.text for hit in ordered] == [texts[0], texts[2], texts[1]]
     assert [hit.rank for hit in ordered] == [1, 2, 3]
     assert all(0 <= hit.score <= 1 for hit in ordered)
+
+
+@pytest.mark.parametrize(("place", "rank"), [(IN_SIGHT - 1, IN_SIGHT), (IN_SIGHT, 1)])
+def test_the_passage_that_answers_is_in_sight(place: int, rank: int) -> None:
+    texts = [f"{n}路长{n}米。" for n in range(IN_SIGHT + 2)]
+    hits = hits_of(*(document(text, f"{n}.txt") for n, text in enumerate(texts)))
+    by_text = {s.sentence.text: s for s in scored("路多长？", *texts)}
+    # Another passage has more evidence, and this one what else an answer is chosen by.
+    spans = [whole(by_text[texts[place]], -50.0), whole(by_text[texts[0]], 5.0)]
+    ordered = reorder(hits, spans)
+    assert [hit.passage.text for hit in ordered].index(texts[place]) + 1 == rank
+    assert [hit.rank for hit in ordered] == [*range(1, len(texts) + 1)]
+    found = [hit.score for hit in ordered]
+    assert found == sorted(found, reverse=True)
 
 
 def test_without_a_span_the_order_stays() -> None:
