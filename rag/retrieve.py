@@ -17,7 +17,7 @@ READING_WEIGHT = 0.5
 IN_SIGHT = 5
 """Among how many passages that of the first span stands; one further down is put in front.
 
-Source: on the question sets of `seeds` evidence stands higher, and nowhere lower.
+Source: on the question sets of `seeds` the evidence of one question stands higher, of none lower.
 """
 
 

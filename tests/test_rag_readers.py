@@ -102,6 +102,15 @@ def test_reading_twice_finds_the_same(each: Reader) -> None:
     assert [s.score for s in first] == pytest.approx([s.score for s in second], abs=1e-4)
 
 
+def test_what_one_reader_has_read_another_reads_no_more() -> None:
+    sentences = scored(QUESTIONS[0], TOWN, FEES)
+    one, other = TrainedReader(), TrainedReader()
+    found = one.read(asked(QUESTIONS[0]), sentences)
+    run = other._transformer._logits.cache_info().misses
+    assert other.read(asked(QUESTIONS[0]), sentences) == found
+    assert other._transformer._logits.cache_info().misses == run > 0
+
+
 def test_each_sentence_is_read_by_the_trained_reader() -> None:
     sentences = scored("教育小镇总投资多少？", TOWN, FEES, PAIRS)
     spans = reader(TrainedReader).read(asked("教育小镇总投资多少？"), sentences)
